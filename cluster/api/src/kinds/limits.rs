@@ -1,0 +1,176 @@
+//! LimitRange and ResourceQuota.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::checks::Errors;
+use crate::field::FieldError;
+use crate::pipeline::Ctx;
+use crate::resource::Resource;
+use crate::strategy::Strategy;
+
+use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
+use crate::table::{age_cell, name_cell};
+use crate::value::{ensure, get, items, items_mut, members, set, text, texts};
+
+pub const LIMIT_RANGE: Builtin = Builtin::new("", "v1", "LimitRange", "limitranges", "EBKMFVe6cwo=")
+    .namespaced()
+    .short(&["limits"])
+    .create_on_update()
+    .strategy(&LimitRange);
+
+pub const RESOURCE_QUOTA: Builtin = Builtin::new("", "v1", "ResourceQuota", "resourcequotas", "8uhSgffRX6w=")
+    .namespaced()
+    .short(&["quota"])
+    .subresources(&[("status", "ResourceQuota", GET_PATCH_UPDATE)])
+    .columns(RESOURCE_QUOTA_COLUMNS)
+    .strategy(&ResourceQuota);
+
+const RESOURCE_QUOTA_COLUMNS: &[Col] = &[
+    ("Name", "string", "name", 0),
+    ("Request", "string", "", 0),
+    ("Limit", "string", "", 0),
+    ("Age", "string", "", 0),
+];
+
+struct LimitRange;
+
+impl Strategy for LimitRange {
+    fn default(&self, _r: &Resource, object: &mut Value) {
+        for limit in items_mut(object, "spec.limits") {
+            if text(limit, "type") != "Container" {
+                continue;
+            }
+            fill(limit, "max", "default");
+            fill(limit, "default", "defaultRequest");
+            fill(limit, "min", "defaultRequest");
+        }
+    }
+
+    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for (i, limit) in items(object, "spec.limits").iter().enumerate() {
+            let path = format!("spec.limits[{i}]");
+            let kind = text(limit, "type");
+            if seen.contains(&kind) {
+                errors.duplicate(format!("{path}.type"), kind);
+            }
+            seen.push(kind);
+            for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+                for (name, value) in members(limit, list) {
+                    errors.quantity(value, &format!("{path}.{list}[{name}]"));
+                }
+            }
+            ordered(limit, &path, &mut errors);
+        }
+        errors.0
+    }
+}
+
+/// Fills what `to` lacks from `from`.
+fn fill(limit: &mut Value, from: &str, to: &str) {
+    let source: Vec<(String, Value)> = members(limit, from).map(|(k, v)| (k.clone(), v.clone())).collect();
+    for (name, value) in source {
+        ensure(limit, to).entry(name).or_insert(value);
+    }
+}
+
+/// min <= defaultRequest <= default <= max, for each resource that has both.
+fn ordered(limit: &Value, path: &str, errors: &mut Errors) {
+    let pairs = [
+        ("min", "max"),
+        ("min", "defaultRequest"),
+        ("min", "default"),
+        ("defaultRequest", "default"),
+        ("defaultRequest", "max"),
+        ("default", "max"),
+    ];
+    for (low, high) in pairs {
+        for (name, value) in members(limit, low) {
+            let Some(bound) = get(limit, high).get(name) else {
+                continue;
+            };
+            let parse = |v: &Value| crate::quantity::Quantity::parse(v.as_str()?).ok();
+            if parse(value) > parse(bound) {
+                let (low_word, high_word) = (words(low), words(high));
+                let shown = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+                let detail = format!(
+                    "{low_word} value {} is greater than {high_word} value {}",
+                    shown(value),
+                    shown(bound)
+                );
+                errors.invalid(format!("{path}.{low}[{name}]"), value.clone(), detail);
+            }
+        }
+    }
+}
+
+fn words(field: &str) -> &str {
+    match field {
+        "defaultRequest" => "default request",
+        field => field,
+    }
+}
+
+struct ResourceQuota;
+
+impl Strategy for ResourceQuota {
+    fn prepare_create(&self, _r: &Resource, object: &mut Value, _ctx: &Ctx) {
+        set(object, "status", serde_json::json!({}));
+    }
+
+    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        amounts(object, "spec.hard", &mut errors);
+        let scopes = [
+            "BestEffort",
+            "CrossNamespacePodAffinity",
+            "NotBestEffort",
+            "NotTerminating",
+            "PriorityClass",
+            "Terminating",
+            "VolumeAttributesClass",
+        ];
+        if texts(object, "spec.scopes").any(|s| !scopes.contains(&s)) {
+            errors.invalid("spec.scopes", get(object, "spec.scopes").clone(), "unsupported scope");
+        }
+        errors.0
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        errors.immutable(new, old, "spec.scopes");
+        errors.0
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        amounts(new, "status.hard", &mut errors);
+        amounts(new, "status.used", &mut errors);
+        errors.0
+    }
+
+    fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
+        let (mut requests, mut limits) = (Vec::new(), Vec::new());
+        for (name, hard) in members(object, "status.hard") {
+            let used = get(object, "status.used").get(name).and_then(Value::as_str).unwrap_or("0");
+            let part = format!("{name}: {used}/{}", hard.as_str().unwrap_or_default());
+            match name.starts_with("limits.") {
+                true => limits.push(part),
+                false => requests.push(part),
+            }
+        }
+        requests.sort_unstable();
+        limits.sort_unstable();
+        vec![name_cell(object), requests.join(", ").into(), limits.join(", ").into(), age_cell(object, now)]
+    }
+}
+
+fn amounts(object: &Value, path: &str, errors: &mut Errors) {
+    for (name, value) in members(object, path) {
+        let at = format!("{path}[{name}]");
+        errors.reasons(&at, name, crate::names::qualified(name));
+        errors.quantity(value, &at);
+    }
+}

@@ -1,0 +1,49 @@
+//! RuntimeClass.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::checks::Errors;
+use crate::field::FieldError;
+use crate::resource::Resource;
+use crate::strategy::Strategy;
+
+use super::builtin::{Builtin, Col};
+use crate::names;
+use crate::table::{age_cell, name_cell, text_cell};
+use crate::value::{get, members, text};
+
+pub const RUNTIME_CLASS: Builtin =
+    Builtin::new("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", "WQTu1GL3T2Q=")
+        .columns(RUNTIME_CLASS_COLUMNS)
+        .create_on_update()
+        .conditional_update()
+        .strategy(&RuntimeClass);
+
+const RUNTIME_CLASS_COLUMNS: &[Col] =
+    &[("Name", "string", "name", 0), ("Handler", "string", "", 0), ("Age", "string", "", 0)];
+
+struct RuntimeClass;
+
+impl Strategy for RuntimeClass {
+    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        let handler = text(object, "handler");
+        errors.reasons("handler", handler, names::label(handler));
+        for (name, value) in members(object, "overhead.podFixed") {
+            errors.quantity(value, &format!("overhead.podFixed[{name}]"));
+        }
+        errors.labels(get(object, "scheduling.nodeSelector"), "scheduling.nodeSelector");
+        errors.0
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        errors.immutable(new, old, "handler");
+        errors.0
+    }
+
+    fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
+        vec![name_cell(object), text_cell(object, "handler"), age_cell(object, now)]
+    }
+}

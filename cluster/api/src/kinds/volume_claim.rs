@@ -1,0 +1,296 @@
+//! PersistentVolumeClaim and PersistentVolume.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::checks::Errors;
+use crate::field::FieldError;
+use crate::pipeline::Ctx;
+use crate::resource::Resource;
+use crate::strategy::Strategy;
+
+use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
+use super::pod_spec;
+use crate::meta;
+use crate::table::{age_cell, name_cell, text_cell};
+use crate::value::{copy, get, has, items, same, set, set_default, set_text, text, texts};
+
+pub const PERSISTENT_VOLUME_CLAIM: Builtin =
+    Builtin::new("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "QWTyNDq0dC4=")
+        .namespaced()
+        .short(&["pvc"])
+        .subresources(&[("status", "PersistentVolumeClaim", GET_PATCH_UPDATE)])
+        .columns(PERSISTENT_VOLUME_CLAIM_COLUMNS)
+        .strategy(&Claim);
+
+pub const PERSISTENT_VOLUME: Builtin =
+    Builtin::new("", "v1", "PersistentVolume", "persistentvolumes", "HN/zwEC+JgM=")
+        .short(&["pv"])
+        .subresources(&[("status", "PersistentVolume", GET_PATCH_UPDATE)])
+        .columns(PERSISTENT_VOLUME_COLUMNS)
+        .strategy(&Volume);
+
+const PERSISTENT_VOLUME_CLAIM_COLUMNS: &[Col] = &[
+    ("Name", "string", "name", 0),
+    ("Status", "string", "", 0),
+    ("Volume", "string", "", 0),
+    ("Capacity", "string", "", 0),
+    ("Access Modes", "string", "", 0),
+    ("StorageClass", "string", "", 0),
+    ("VolumeAttributesClass", "string", "", 0),
+    ("Age", "string", "", 0),
+    ("VolumeMode", "string", "", 1),
+];
+
+const PERSISTENT_VOLUME_COLUMNS: &[Col] = &[
+    ("Name", "string", "name", 0),
+    ("Capacity", "string", "", 0),
+    ("Access Modes", "string", "", 0),
+    ("Reclaim Policy", "string", "", 0),
+    ("Status", "string", "", 0),
+    ("Claim", "string", "", 0),
+    ("StorageClass", "string", "", 0),
+    ("VolumeAttributesClass", "string", "", 0),
+    ("Reason", "string", "", 0),
+    ("Age", "string", "", 0),
+    ("VolumeMode", "string", "", 1),
+];
+
+struct Claim;
+
+impl Strategy for Claim {
+    fn default(&self, _r: &Resource, object: &mut Value) {
+        set_text(object, "spec.volumeMode", "Filesystem");
+        set_text(object, "status.phase", "Pending");
+    }
+
+    fn prepare_create(&self, _r: &Resource, object: &mut Value, _ctx: &Ctx) {
+        set(object, "status", json!({"phase": "Pending"}));
+    }
+
+    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        pod_spec::validate_claim_spec(get(object, "spec"), "spec", &mut errors);
+        errors.0
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        const REQUEST: &str = "spec.resources.requests.storage";
+        let mut munged = new.clone();
+        if text(old, "spec.volumeName").is_empty() {
+            copy(old, &mut munged, "spec.volumeName");
+        }
+        if !has(old, "spec.storageClassName") {
+            copy(old, &mut munged, "spec.storageClassName");
+        }
+        let bound = text(new, "status.phase") == "Bound";
+        if bound {
+            copy(old, &mut munged, REQUEST);
+            copy(old, &mut munged, "spec.volumeAttributesClassName");
+        }
+        if !same(get(&munged, "spec"), get(old, "spec")) {
+            let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+            errors.forbidden("spec", detail);
+        }
+        let quantity = |o: &Value| crate::quantity::Quantity::parse(text(o, REQUEST)).ok();
+        if bound && quantity(new) < quantity(old) && quantity(new) < status_size(old) {
+            let detail = "field can not be less than status.capacity";
+            errors.forbidden("spec.resources.requests.storage", detail);
+        }
+        errors.0
+    }
+
+    fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
+        let volume = text(object, "spec.volumeName");
+        let (capacity, modes) = match volume.is_empty() {
+            true => (String::new(), String::new()),
+            false => (
+                text(object, "status.capacity.storage").to_owned(),
+                access_modes(object, "status.accessModes"),
+            ),
+        };
+        vec![
+            name_cell(object),
+            phase(object).into(),
+            volume.into(),
+            capacity.into(),
+            modes.into(),
+            text_cell(object, "spec.storageClassName"),
+            or_unset(object, "spec.volumeAttributesClassName").into(),
+            age_cell(object, now),
+            or_unset(object, "spec.volumeMode").into(),
+        ]
+    }
+}
+
+fn status_size(object: &Value) -> Option<crate::quantity::Quantity> {
+    crate::quantity::Quantity::parse(text(object, "status.capacity.storage")).ok()
+}
+
+struct Volume;
+
+impl Strategy for Volume {
+    fn default(&self, _r: &Resource, object: &mut Value) {
+        set_text(object, "status.phase", "Pending");
+        set_text(object, "spec.persistentVolumeReclaimPolicy", "Retain");
+        set_text(object, "spec.volumeMode", "Filesystem");
+        for (source, field, value) in pod_spec::volume_source_defaults() {
+            let path = format!("spec.{source}");
+            if has(object, &path) {
+                set_default(object, &format!("{path}.{field}"), value);
+            }
+        }
+    }
+
+    fn prepare_create(&self, _r: &Resource, object: &mut Value, ctx: &Ctx) {
+        let at = meta::time(ctx.now);
+        set(object, "status", json!({"phase": "Pending", "lastPhaseTransitionTime": at}));
+    }
+
+    fn prepare_subresource(&self, _r: &Resource, _s: &str, new: &mut Value, old: &Value, ctx: &Ctx) {
+        const TIME: &str = "status.lastPhaseTransitionTime";
+        let changed = text(new, "status.phase") != text(old, "status.phase");
+        if !changed && !has(new, TIME) {
+            copy(old, new, TIME);
+        } else if changed && (!has(new, TIME) || get(new, TIME) == get(old, TIME)) {
+            set(new, TIME, meta::time(ctx.now));
+        }
+    }
+
+    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        validate_volume(object, &mut errors);
+        errors.0
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        if SOURCES.iter().any(|s| !same(&new["spec"][s], &old["spec"][s])) {
+            let detail = "spec.persistentvolumesource is immutable after creation\n";
+            errors.forbidden("spec.persistentvolumesource", detail);
+        }
+        if !same(get(new, "spec.volumeMode"), get(old, "spec.volumeMode")) {
+            errors.invalid("volumeMode", get(new, "spec.volumeMode").clone(), meta::IMMUTABLE);
+        }
+        errors.0
+    }
+
+    fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
+        let claim = match get(object, "spec.claimRef") {
+            Value::Null => String::new(),
+            claim => format!("{}/{}", text(claim, "namespace"), text(claim, "name")),
+        };
+        vec![
+            name_cell(object),
+            text_cell(object, "spec.capacity.storage"),
+            access_modes(object, "spec.accessModes").into(),
+            text_cell(object, "spec.persistentVolumeReclaimPolicy"),
+            phase(object).into(),
+            claim.into(),
+            text_cell(object, "spec.storageClassName"),
+            or_unset(object, "spec.volumeAttributesClassName").into(),
+            text_cell(object, "status.reason"),
+            age_cell(object, now),
+            or_unset(object, "spec.volumeMode").into(),
+        ]
+    }
+}
+
+/// Sources of a persistent volume.
+const SOURCES: [&str; 22] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "csi",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "glusterfs",
+    "hostPath",
+    "iscsi",
+    "local",
+    "nfs",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "vsphereVolume",
+];
+
+fn validate_volume(object: &Value, errors: &mut Errors) {
+    let spec = get(object, "spec");
+    if items(spec, "accessModes").is_empty() {
+        errors.required("spec.accessModes", "");
+    }
+    for mode in texts(spec, "accessModes") {
+        errors.one_of_or_empty("spec.accessModes", mode, &pod_spec::ACCESS_MODES);
+    }
+    let capacity = get(spec, "capacity");
+    if capacity.as_object().is_none_or(|c| c.is_empty()) {
+        errors.required("spec.capacity", "");
+    }
+    match get(capacity, "storage") {
+        Value::Null => {
+            errors.0.push(FieldError::not_supported("spec.capacity", capacity.clone(), ["storage"]))
+        }
+        size => {
+            let quantity = errors.quantity(size, "spec.capacity[storage]");
+            if quantity.is_some_and(|q| q.is_zero()) {
+                let detail = "must be greater than zero";
+                errors.invalid("spec.capacity[storage]", size.clone(), detail);
+            }
+        }
+    }
+    let policy = text(spec, "persistentVolumeReclaimPolicy");
+    let policies = ["Delete", "Recycle", "Retain"];
+    errors.one_of_or_empty("spec.persistentVolumeReclaimPolicy", policy, &policies);
+    let affinity = get(spec, "nodeAffinity.required");
+    if !affinity.is_null() {
+        pod_spec::node_selector(affinity, "spec.nodeAffinity.required", errors);
+    }
+    let given: Vec<&&str> = SOURCES.iter().filter(|s| has(spec, s)).collect();
+    for source in given.iter().skip(1) {
+        errors.forbidden(format!("spec.{source}"), "may not specify more than 1 volume type");
+    }
+    if given.is_empty() {
+        errors.required("spec", "must specify a volume type");
+    }
+    if has(spec, "local") && affinity.is_null() {
+        errors.required("spec.nodeAffinity", "Local volume requires node affinity");
+    }
+    let mode = text(spec, "volumeMode");
+    errors.one_of_or_empty("spec.volumeMode", mode, &["Block", "Filesystem"]);
+}
+
+fn phase(object: &Value) -> &str {
+    match meta::is_deleting(object) {
+        true => "Terminating",
+        false => text(object, "status.phase"),
+    }
+}
+
+fn or_unset(object: &Value, path: &str) -> String {
+    match get(object, path).as_str() {
+        Some(text) => text.to_owned(),
+        None => "<unset>".into(),
+    }
+}
+
+/// The short forms of access modes, in the usual order.
+fn access_modes(object: &Value, path: &str) -> String {
+    const SHORT: [(&str, &str); 4] = [
+        ("ReadWriteOnce", "RWO"),
+        ("ReadOnlyMany", "ROX"),
+        ("ReadWriteMany", "RWX"),
+        ("ReadWriteOncePod", "RWOP"),
+    ];
+    let given: Vec<&str> = texts(object, path).collect();
+    let short = SHORT.iter().filter(|(mode, _)| given.contains(mode));
+    short.map(|(_, short)| *short).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,292 @@
+//! `x-kubernetes-validations`: CEL rules and their values.
+//!
+//! A rule sees the value it stands at as `self` and, on updates, what it was as `oldSelf`. There is
+//! no cost meter in the interpreter: a rule is refused for values on which its nested loops could
+//! take more than [`MAX_STEPS`].
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use kube_cel::KubeCelExt;
+use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr};
+use kube_cel::cel::objects::{Key, Map as CelMap, OptionalValue};
+use kube_cel::cel::{Context, Program, Value as CelValue};
+use serde_json::Value;
+
+use super::formats::{self, Format};
+use super::tree::{Schema, Type};
+use crate::field::{FieldError, FieldErrorKind};
+
+/// Loop iterations that one rule may need for one value.
+const MAX_STEPS: u64 = 10_000_000;
+
+/// Identifiers of CEL: a property with such a name is read as `__NAME__`.
+const RESERVED: &[&str] = &[
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+static FUNCTIONS: LazyLock<Context<'static>> = LazyLock::new(|| Context::default().with_all());
+
+/// One rule, compiled.
+#[derive(Debug)]
+pub struct CelRule {
+    pub source: String,
+    program: Program,
+    message: Option<String>,
+    message_expression: Option<Program>,
+    reason: Option<FieldErrorKind>,
+    /// `.spec.size`, appended to the path of the value.
+    field_path: String,
+    uses_old: bool,
+    old_is_optional: bool,
+    /// How deep loops are nested.
+    depth: u32,
+}
+
+impl CelRule {
+    /// Reads one element of `x-kubernetes-validations`. The error's path is relative to it.
+    pub fn read(rule: &Value) -> Result<Self, FieldError> {
+        let text = |name: &str| rule.get(name).and_then(Value::as_str);
+        let source = text("rule").unwrap_or_default().to_string();
+        if source.trim().is_empty() {
+            return Err(FieldError::required("rule", "rule is not specified"));
+        }
+        let compile = |field: &str, source: &str| {
+            Program::compile(source)
+                .map_err(|e| FieldError::invalid(field, source, format!("compilation failed: {e}")))
+        };
+        let program = compile("rule", &source)?;
+        let message_expression = match text("messageExpression") {
+            Some(source) => Some(compile("messageExpression", source)?),
+            None => None,
+        };
+        let reason = match text("reason") {
+            None => None,
+            Some("FieldValueInvalid") => Some(FieldErrorKind::Invalid),
+            Some("FieldValueForbidden") => Some(FieldErrorKind::Forbidden),
+            Some("FieldValueRequired") => Some(FieldErrorKind::Required),
+            Some("FieldValueDuplicate") => Some(FieldErrorKind::Duplicate),
+            Some(other) => {
+                let known =
+                    ["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"];
+                return Err(FieldError::not_supported("reason", other, known));
+            }
+        };
+        Ok(Self {
+            uses_old: program.references().has_variable("oldSelf"),
+            depth: depth_of(program.expression()),
+            program,
+            message: text("message").map(|m| m.trim().to_string()),
+            message_expression,
+            reason,
+            field_path: field_path(text("fieldPath").unwrap_or_default()),
+            old_is_optional: rule.get("optionalOldSelf") == Some(&Value::Bool(true)),
+            source,
+        })
+    }
+
+    /// Whether an unchanged value may keep failing the rule.
+    pub fn is_transition(&self) -> bool {
+        self.uses_old
+    }
+
+    /// What the rule has against the value.
+    pub fn check(
+        &self,
+        schema: &Schema,
+        value: &Value,
+        old: Option<&Value>,
+        path: &str,
+    ) -> Option<FieldError> {
+        if self.uses_old && old.is_none() && !self.old_is_optional {
+            return None;
+        }
+        let shown = match value {
+            Value::Object(_) | Value::Array(_) => Value::Null,
+            scalar => scalar.clone(),
+        };
+        let steps = size_of(value).checked_pow(self.depth);
+        if steps.is_none_or(|steps| steps > MAX_STEPS) {
+            let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
+            return Some(FieldError::invalid(path, shown, detail));
+        }
+        let mut context = FUNCTIONS.new_inner_scope();
+        context.add_variable_from_value("self", to_cel(schema, value));
+        let old = old.map(|old| to_cel(schema, old));
+        match (self.old_is_optional, old) {
+            (true, old) => {
+                let old = old.map_or_else(OptionalValue::none, OptionalValue::of);
+                context.add_variable_from_value("oldSelf", CelValue::Opaque(Arc::new(old)));
+            }
+            (false, Some(old)) => context.add_variable_from_value("oldSelf", old),
+            (false, None) => {}
+        }
+        match self.program.execute(&context) {
+            Ok(CelValue::Bool(true)) => None,
+            Ok(CelValue::Bool(false)) => Some(self.refusal(&context, shown, path)),
+            Ok(_) => {
+                let detail = format!("cel expression must evaluate to a bool: {}", self.source);
+                Some(FieldError::invalid(path, shown, detail))
+            }
+            Err(error) => {
+                let detail = format!("{error} evaluating rule: {}", self.name());
+                Some(FieldError::invalid(path, shown, detail))
+            }
+        }
+    }
+
+    fn refusal(&self, context: &Context<'_>, shown: Value, path: &str) -> FieldError {
+        let made = self.message_expression.as_ref().and_then(|program| {
+            match program.execute(context) {
+                Ok(CelValue::String(text)) => {
+                    let text = text.trim().to_string();
+                    (!text.is_empty() && !text.contains('\n')).then_some(text)
+                }
+                // A message that can not be made falls back to the fixed one.
+                _ => None,
+            }
+        });
+        let detail = made.unwrap_or_else(|| match &self.message {
+            Some(message) if !message.is_empty() => message.clone(),
+            _ => format!("failed rule: {}", self.source.trim()),
+        });
+        let path = format!("{path}{}", self.field_path);
+        let path = path.strip_prefix('.').unwrap_or(&path);
+        let kind = self.reason.unwrap_or(FieldErrorKind::Invalid);
+        FieldError::new(kind, path, shown, detail)
+    }
+
+    fn name(&self) -> &str {
+        match &self.message {
+            Some(message) if !message.is_empty() => message,
+            _ => &self.source,
+        }
+    }
+}
+
+/// `.a['b c'].d` as `.a[b c].d`.
+fn field_path(text: &str) -> String {
+    text.replace("['", "[").replace("']", "]")
+}
+
+/// How many values there are in a value.
+fn size_of(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(size_of).sum::<u64>(),
+        Value::Object(map) => 1 + map.values().map(size_of).sum::<u64>(),
+        Value::String(text) => 1 + text.len() as u64 / 256,
+        _ => 1,
+    }
+}
+
+fn depth_of(expression: &IdedExpr) -> u32 {
+    let deepest = |list: &[&IdedExpr]| list.iter().map(|e| depth_of(e)).max().unwrap_or(0);
+    match &expression.expr {
+        Expr::Call(call) => {
+            let mut parts: Vec<&IdedExpr> = call.args.iter().collect();
+            parts.extend(call.target.as_deref());
+            deepest(&parts)
+        }
+        Expr::Comprehension(c) => {
+            let range = depth_of(&c.iter_range);
+            let inner = [&c.accu_init, &c.loop_cond, &c.loop_step, &c.result];
+            range.max(1 + inner.iter().map(|e| depth_of(e)).max().unwrap_or(0))
+        }
+        Expr::List(list) => deepest(&list.elements.iter().collect::<Vec<_>>()),
+        Expr::Map(map) => {
+            let mut parts = Vec::new();
+            for entry in &map.entries {
+                match &entry.expr {
+                    EntryExpr::MapEntry(entry) => parts.extend([&entry.key, &entry.value]),
+                    EntryExpr::StructField(field) => parts.push(&field.value),
+                }
+            }
+            deepest(&parts)
+        }
+        Expr::Select(select) => depth_of(&select.operand),
+        _ => 0,
+    }
+}
+
+/// A property's name as CEL spells it.
+fn escape(name: &str) -> String {
+    if RESERVED.contains(&name) {
+        return format!("__{name}__");
+    }
+    if !name.contains(['.', '-', '/']) && !name.contains("__") {
+        return name.to_string();
+    }
+    name.replace("__", "__underscores__")
+        .replace('.', "__dot__")
+        .replace('-', "__dash__")
+        .replace('/', "__slash__")
+}
+
+fn to_cel(schema: &Schema, value: &Value) -> CelValue {
+    match value {
+        Value::Null => CelValue::Null,
+        Value::Bool(b) => CelValue::Bool(*b),
+        Value::Number(number) => match (schema.kind, number.as_i64()) {
+            (Type::Number, _) | (_, None) => CelValue::Float(number.as_f64().unwrap_or(f64::NAN)),
+            (_, Some(integer)) => CelValue::Int(integer),
+        },
+        Value::String(text) => string_to_cel(schema, text),
+        Value::Array(items) => {
+            let item = schema.item().cloned().unwrap_or_default();
+            let items = items.iter().map(|value| to_cel(&item, value));
+            CelValue::List(Arc::new(items.collect()))
+        }
+        Value::Object(map) => {
+            let nothing = Arc::new(Schema::default());
+            let is_map = schema.additional.is_some();
+            let entries = map.iter().map(|(name, value)| {
+                let child = schema.child(name).unwrap_or(&nothing);
+                let name = if is_map { name.clone() } else { escape(name) };
+                (Key::from(name), to_cel(child, value))
+            });
+            let entries: HashMap<Key, CelValue> = entries.collect();
+            CelValue::Map(CelMap { map: Arc::new(entries) })
+        }
+    }
+}
+
+fn string_to_cel(schema: &Schema, text: &str) -> CelValue {
+    let plain = || CelValue::String(Arc::new(text.to_string()));
+    let format = schema.rules.as_ref().and_then(|rules| rules.format);
+    match format {
+        Some(Format::DateTime | Format::Date) => evaluate(&format!("timestamp({text:?})")),
+        Some(Format::Duration) => {
+            let nanoseconds = formats::duration(text);
+            nanoseconds.and_then(|n| evaluate(&format!("duration(\"{n}ns\")")))
+        }
+        Some(Format::Byte) => evaluate(&format!("base64.decode({text:?})")),
+        _ => None,
+    }
+    .unwrap_or_else(plain)
+}
+
+/// A constant, made by the interpreter so that it is of the interpreter's own type.
+fn evaluate(source: &str) -> Option<CelValue> {
+    let program = Program::compile(source).ok()?;
+    program.execute(&FUNCTIONS).ok()
+}

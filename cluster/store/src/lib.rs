@@ -1,0 +1,96 @@
+//! The replicated object store: every API server replica is a member of it.
+//!
+//! # What it owns
+//! Objects (opaque bytes with indexed labels and fields) at keys, their history, and the consensus
+//! about them: the log, the snapshots, the membership, the connections between members. It knows
+//! nothing of Kubernetes and imports none of our other crates.
+//!
+//! # The contract
+//! - **Revision**: one counter for the whole store, +1 for each committed [`Txn`] (and for each
+//!   object that expires). Replicas apply the same writes in the same order: the same revision is
+//!   the same state on every replica. At apply the revision is spliced into the object's bytes,
+//!   which are never touched again: what is read and watched is ready to be sent.
+//! - **Write** ([`Store::propose`]): guards and operations, all or nothing. `Ok` means: on the disks
+//!   of a quorum, and applied on this replica (so that it reads its own writes, even with
+//!   [`Consistency::Local`]). [`WriteError::Rejected`] means surely not applied, now or later;
+//!   [`WriteError::Unknown`] means perhaps. A write is applied at most once, however often it was
+//!   sent on its way: a ticket (member, start, number) goes with it through the log. So it is
+//!   retried inside, over changes of the leader, until it is settled or its time is over.
+//! - **Read** ([`Store::view`]): `Linearizable` has every write acknowledged before the call by
+//!   anybody (ReadIndex; one round for all that wait); `Local` answers at once and never goes
+//!   backwards while the process lives. A [`View`] is immutable and holds up nobody.
+//! - **History** ([`Store::view_at`]): every revision of the last minutes, also after a restart, a
+//!   change of the leader or the install of a snapshot: snapshots carry the history with them.
+//! - **Watch** ([`Store::watch`]): every event after a revision, once, in the order of revisions,
+//!   none skipped, from any replica. Events of one transaction have one revision and are handed
+//!   out together; who resumes must have seen them all. [`WatchItem::Progress`] says up to where
+//!   everything was delivered: at once after catching up and then at least once a second when
+//!   nothing else comes. A watcher that does not keep up ends with [`WatchEnd::Lagged`] and can
+//!   resume from the last revision it saw. Nothing a watcher does slows the writer.
+//! - **Time** arrives in log entries. An object with a TTL is deleted by a proposal of the leader,
+//!   as an ordinary delete event, soon after its time (not at it), as long as there is a quorum.
+//! - **Membership** ([`Store::add_member`], [`Store::remove_member`]): the leader does it in steps,
+//!   each safe by itself; asking again resumes. What could stop the cluster is refused.
+//! - **Limits** ([`Limits`]): each is refused by name. At the size limit writes that grow the store
+//!   are refused, deletes work, and objects with a TTL are removed early.
+//! - **Faults**: a member whose disk fails, or whose acknowledged data is damaged, stops taking part
+//!   and says why ([`Store::stopped`], [`OpenError`]); it never guesses. A torn tail of the log that
+//!   was never acknowledged is cut at start.
+//!
+//! Not promised: order between proposals that wait at the same time; a `Local` view as new after a
+//! power cut as before it.
+//!
+//! # How a write goes
+//! ```text
+//! propose -> proposals.rs: a ticket -> (peers: to the leader) -> batcher.rs: one entry for all that
+//! wait -> openraft -> wal/: one write, one fsync; the same bytes to the peers -> quorum
+//! -> machine/: apply on every member, publish the new state -> the caller -> watch/: the watchers
+//! ```
+//!
+//! # The files, in reading order
+//! | file | what |
+//! |---|---|
+//! | `object.rs`, `error.rs`, `config.rs` | the words: objects, transactions, errors, limits |
+//! | `view.rs`, `watch/` | reading and watching |
+//! | `store.rs`, `open.rs`, `tasks.rs` | the door, putting it together, what runs behind it |
+//! | `machine/`, `snapshot.rs` | the state, and its form on disk |
+//! | `wal/`, `disk.rs` | the log, and the disk behind a trait |
+//! | `proposals.rs`, `batcher.rs`, `reads.rs` | writes and linearizable reads under way |
+//! | `peer/` | how members talk |
+//! | `failover.rs`, `members.rs`, `leadership.rs` | who leads, who belongs |
+//! | `raft.rs`, `codec.rs`, `metrics.rs` | openraft's types and log entries, bytes, numbers |
+
+mod batcher;
+mod codec;
+mod config;
+mod disk;
+mod error;
+mod failover;
+mod leadership;
+mod machine;
+mod members;
+mod metrics;
+mod object;
+mod open;
+mod peer;
+mod proposals;
+mod raft;
+mod reads;
+mod snapshot;
+mod store;
+mod tasks;
+mod view;
+mod wal;
+mod watch;
+
+pub use batcher::Clock;
+pub use config::{DEFAULT_HISTORY, Limits, StoreConfig, Timings};
+pub use disk::{Disk, DiskFile, HostDisk};
+pub use error::{Compacted, Doubt, MembershipError, OpenError, ReadError, Rejection, WriteError};
+pub use leadership::Leadership;
+pub use object::{Applied, Guard, MemberId, Object, Op, Pairs, Put, Revision, SpliceRange, Txn};
+pub use open::Environment;
+pub use peer::{Incoming, Listener, Network, Socket};
+pub use store::{Member, Status, Store};
+pub use view::{Consistency, View};
+pub use watch::{Event, EventKind, WatchEnd, WatchItem, WatchRequest, WatchStream};

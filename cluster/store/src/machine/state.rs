@@ -1,0 +1,275 @@
+//! Applying entries: deterministic, without clock, without IO.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Rejection;
+use crate::machine::root::{Change, Checkpoint, Root};
+use crate::object::{Applied, MemberId, Object, Pairs, Revision, spliced};
+use crate::raft::{Body, GuardRef, OpRef, Proposal, PutRef, Ticket, TxnRef};
+use crate::watch::EventKind;
+
+/// Changes between two checkpoints of the history.
+const CHECKPOINT_CHANGES: u64 = 512;
+
+/// The name of the field that a lease guard compares.
+const EPOCH_FIELD: &str = "epoch";
+
+/// How much history is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct HistoryLimits {
+    pub window: Duration,
+    pub changes: usize,
+    pub bytes: u64,
+}
+
+/// What became of one proposal.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Applied or rejected, now.
+    Done(Result<Applied, Rejection>),
+    /// It had been applied before, or its proposer has settled it: nothing was done.
+    Repeated,
+}
+
+/// The proposals of one start of one member that were applied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Session {
+    pub boot: u64,
+    /// Every lower number is settled.
+    pub floor: u64,
+    /// Applied, not below the floor.
+    pub applied: BTreeSet<u64>,
+}
+
+impl Session {
+    /// Whether the proposal is seen for the first time; remembers it.
+    fn admit(&mut self, ticket: &Ticket) -> bool {
+        if ticket.boot < self.boot {
+            return false;
+        }
+        if ticket.boot > self.boot {
+            *self = Session { boot: ticket.boot, ..Session::default() };
+        }
+        if ticket.floor > self.floor {
+            self.floor = ticket.floor;
+            self.applied = self.applied.split_off(&ticket.floor);
+        }
+        ticket.seq >= self.floor && self.applied.insert(ticket.seq)
+    }
+}
+
+/// The state being built; [`State::root`] is what readers see.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub root: Root,
+    pub sessions: BTreeMap<MemberId, Session>,
+    /// Who expires when.
+    pub expiries: BTreeSet<(u64, Arc<str>)>,
+}
+
+impl State {
+    /// Applies one proposal at the time that its entry carries.
+    pub(crate) fn apply(&mut self, now_ms: u64, proposal: &Proposal<'_>) -> Outcome {
+        self.root.clock_ms = self.root.clock_ms.max(now_ms);
+        let session = self.sessions.entry(proposal.ticket.member).or_default();
+        if !session.admit(&proposal.ticket) {
+            return Outcome::Repeated;
+        }
+        match &proposal.body {
+            Body::Txn(txn) => Outcome::Done(self.apply_txn(txn)),
+            Body::Expire { before_ms, limit } => {
+                self.expire(*before_ms, *limit);
+                Outcome::Done(Ok(Applied { revision: self.root.revision, objects: Vec::new() }))
+            }
+        }
+    }
+
+    fn apply_txn(&mut self, txn: &TxnRef<'_>) -> Result<Applied, Rejection> {
+        for (index, guard) in txn.guards.iter().enumerate() {
+            self.check(index as u32, guard)?;
+        }
+        for op in &txn.ops {
+            if let OpRef::Delete { key } = op
+                && !self.root.objects.contains_key(*key)
+            {
+                return Err(Rejection::Conflict { guard: None, key: (*key).to_owned(), current: None });
+            }
+        }
+        let revision = self.root.revision + 1;
+        self.root.revision = revision;
+        let mut objects = Vec::with_capacity(txn.ops.len());
+        for op in &txn.ops {
+            let done = match op {
+                OpRef::Put(put) => Some(self.put(revision, put)),
+                OpRef::Delete { key } => self.delete(revision, key),
+            };
+            objects.extend(done);
+        }
+        Ok(Applied { revision, objects })
+    }
+
+    fn check(&self, index: u32, guard: &GuardRef<'_>) -> Result<(), Rejection> {
+        let conflict = |key: &str, current: Option<&Arc<Object>>| Rejection::Conflict {
+            guard: Some(index),
+            key: key.to_owned(),
+            current: current.map(|object| object.revision),
+        };
+        match guard {
+            GuardRef::Absent { key } => match self.root.objects.get(*key) {
+                None => Ok(()),
+                found => Err(conflict(key, found)),
+            },
+            GuardRef::AtRevision { key, revision } => match self.root.objects.get(*key) {
+                Some(object) if object.revision == *revision => Ok(()),
+                found => Err(conflict(key, found)),
+            },
+            GuardRef::Lease { key, epoch } => {
+                let current = self.root.objects.get(*key).and_then(|lease| lease.field(EPOCH_FIELD));
+                if current == Some(*epoch) {
+                    return Ok(());
+                }
+                let current = current.map(str::to_owned);
+                Err(Rejection::Fenced { guard: index, key: (*key).to_owned(), current })
+            }
+        }
+    }
+
+    fn put(&mut self, revision: Revision, put: &PutRef<'_>) -> Arc<Object> {
+        let previous = self.root.objects.get(put.key).cloned();
+        let old = previous.as_deref();
+        let (value, splice) = match put.splice_at {
+            Some(at) => {
+                let (head, tail) = put.value.0.split_at((at as usize).min(put.value.0.len()));
+                let (value, range) = spliced(head, tail, revision);
+                (value, Some(range))
+            }
+            None => (bytes::Bytes::copy_from_slice(put.value.0), None),
+        };
+        let object = Arc::new(Object {
+            key: old.map_or_else(|| Arc::from(put.key), |o| o.key.clone()),
+            revision,
+            create_revision: old.map_or(revision, |o| o.create_revision),
+            value,
+            labels: shared_pairs(&put.labels, old.map(|o| &o.labels)),
+            fields: shared_pairs(&put.fields, old.map(|o| &o.fields)),
+            splice,
+            expires_ms: put.ttl_ms.map(|ttl| self.root.clock_ms.saturating_add(ttl)),
+        });
+        self.record(Change {
+            revision,
+            at_ms: self.root.clock_ms,
+            kind: EventKind::Put,
+            object: object.clone(),
+            previous,
+        });
+        object
+    }
+
+    fn delete(&mut self, revision: Revision, key: &str) -> Option<Arc<Object>> {
+        let previous = self.root.objects.get(key)?.clone();
+        let object = Arc::new(previous.restamped(revision));
+        self.record(Change {
+            revision,
+            at_ms: self.root.clock_ms,
+            kind: EventKind::Delete,
+            object: object.clone(),
+            previous: Some(previous),
+        });
+        Some(object)
+    }
+
+    /// Deletes what has expired; every deletion has a revision of its own, so that a watcher can
+    /// resume between any two of them.
+    fn expire(&mut self, before_ms: u64, limit: u32) {
+        for _ in 0..limit {
+            let Some((at_ms, key)) = self.expiries.first().cloned() else { return };
+            if at_ms > before_ms {
+                return;
+            }
+            self.root.revision += 1;
+            if self.delete(self.root.revision, &key).is_none() {
+                self.expiries.remove(&(at_ms, key));
+            }
+        }
+    }
+
+    /// Makes a change take effect: objects, sizes, expiry and history together. Also how a
+    /// snapshot's history is replayed.
+    pub(crate) fn record(&mut self, change: Change) {
+        let root = &mut self.root;
+        if let Some(previous) = &change.previous {
+            root.bytes -= previous.weight();
+            if let Some(at_ms) = previous.expires_ms {
+                self.expiries.remove(&(at_ms, previous.key.clone()));
+            }
+        }
+        match change.kind {
+            EventKind::Put => {
+                root.bytes += change.object.weight();
+                if let Some(at_ms) = change.object.expires_ms {
+                    self.expiries.insert((at_ms, change.object.key.clone()));
+                }
+                root.objects.insert(change.object.key.clone(), change.object.clone());
+            }
+            EventKind::Delete => {
+                root.objects.remove(&change.object.key);
+            }
+        }
+        root.next_expiry_ms = self.expiries.first().map(|(at_ms, _)| *at_ms);
+        root.history_bytes += change.weight();
+        root.history.push_back(Arc::new(change));
+    }
+
+    /// Puts an object of a snapshot's oldest revision in place, without history.
+    pub(crate) fn load(&mut self, object: Arc<Object>) {
+        self.root.bytes += object.weight();
+        if let Some(at_ms) = object.expires_ms {
+            self.expiries.insert((at_ms, object.key.clone()));
+        }
+        self.root.objects.insert(object.key.clone(), object);
+        self.root.next_expiry_ms = self.expiries.first().map(|(at_ms, _)| *at_ms);
+    }
+
+    /// Called between proposals, never inside one: remembers a checkpoint now and then.
+    pub(crate) fn checkpoint(&mut self) {
+        let root = &mut self.root;
+        let last = root.checkpoints.back().map_or(root.floor, |c| c.revision);
+        if root.revision >= last + CHECKPOINT_CHANGES {
+            let checkpoint = Checkpoint { revision: root.revision, objects: root.objects.clone() };
+            root.checkpoints.push_back(checkpoint);
+        }
+    }
+
+    /// Forgets history that is too old or too large.
+    pub(crate) fn trim(&mut self, limits: &HistoryLimits) {
+        let root = &mut self.root;
+        let oldest_ms = root.clock_ms.saturating_sub(limits.window.as_millis() as u64);
+        while let Some(first) = root.history.front() {
+            let keep = first.at_ms >= oldest_ms
+                && root.history.len() <= limits.changes
+                && root.history_bytes <= limits.bytes;
+            if keep {
+                break;
+            }
+            root.floor = first.revision;
+            root.history_bytes -= first.weight();
+            root.history.pop_front();
+        }
+        while root.checkpoints.front().is_some_and(|c| c.revision < root.floor) {
+            root.checkpoints.pop_front();
+        }
+    }
+}
+
+/// The pairs of an object, shared with its previous version when they are the same.
+fn shared_pairs(pairs: &[(&str, &str)], old: Option<&Pairs>) -> Pairs {
+    if let Some(old) = old
+        && old.len() == pairs.len()
+        && old.iter().zip(pairs).all(|((k, v), (key, value))| &**k == *key && &**v == *value)
+    {
+        return old.clone();
+    }
+    pairs.iter().map(|(k, v)| (Arc::from(*k), Arc::from(*v))).collect()
+}

@@ -1,0 +1,133 @@
+//! Frames: what travels on a connection between peers.
+//!
+//! ```text
+//! length of the rest u32 | CRC-32 of the rest u32 | version u8 | kind u8 | id u64 | body
+//! ```
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::codec;
+
+/// Version of the protocol. A peer that speaks another is refused, with both numbers in the error.
+pub(super) const VERSION: u8 = 1;
+const PREFIX: usize = 8;
+const HEAD: usize = 10;
+/// No frame of ours is larger.
+const LIMIT: usize = 256 << 20;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Hello = 1,
+    Welcome = 2,
+    Reply = 3,
+    Refused = 4,
+    Append = 10,
+    AppendStream = 11,
+    Vote = 12,
+    PreVote = 13,
+    Transfer = 14,
+    Forward = 15,
+    ReadIndex = 16,
+    Members = 17,
+    LeaderGone = 18,
+    SnapshotStart = 20,
+    SnapshotPart = 21,
+    SnapshotEnd = 22,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Kind> {
+        use Kind::{
+            Append, AppendStream, Forward, Hello, LeaderGone, Members, PreVote, ReadIndex, Refused, Reply,
+            SnapshotEnd, SnapshotPart, SnapshotStart, Transfer, Vote, Welcome,
+        };
+        let all = [
+            Hello,
+            Welcome,
+            Reply,
+            Refused,
+            Append,
+            AppendStream,
+            Vote,
+            PreVote,
+            Transfer,
+            Forward,
+            ReadIndex,
+            Members,
+            LeaderGone,
+            SnapshotStart,
+            SnapshotPart,
+            SnapshotEnd,
+        ];
+        all.into_iter().find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// One frame.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub kind: Kind,
+    /// Which request it is or answers.
+    pub id: u64,
+    pub body: Bytes,
+}
+
+/// The bytes of a frame whose body is the encoding of a value.
+pub(super) fn encode<T: Serialize>(kind: Kind, id: u64, body: &T) -> Vec<u8> {
+    finish(kind, id, |out| codec::encode_into(body, out))
+}
+
+/// The bytes of a frame whose body is bytes.
+pub(super) fn encode_raw(kind: Kind, id: u64, body: &[u8]) -> Vec<u8> {
+    finish(kind, id, |out| out.extend_from_slice(body))
+}
+
+fn finish(kind: Kind, id: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = vec![0; PREFIX];
+    out.push(VERSION);
+    out.push(kind as u8);
+    out.extend_from_slice(&id.to_le_bytes());
+    body(&mut out);
+    let len = (out.len() - PREFIX) as u32;
+    let check = crc32fast::hash(&out[PREFIX..]);
+    out[0..4].copy_from_slice(&len.to_le_bytes());
+    out[4..8].copy_from_slice(&check.to_le_bytes());
+    out
+}
+
+/// Reads one frame; `None` when the peer closed between two.
+pub(super) async fn read(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+    let mut prefix = [0; PREFIX];
+    if input.read(&mut prefix[..1]).await? == 0 {
+        return Ok(None);
+    }
+    input.read_exact(&mut prefix[1..]).await?;
+    let len = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]) as usize;
+    let check = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
+    if !(HEAD..=LIMIT).contains(&len) {
+        return Err(invalid(format!("a frame of {len} bytes")));
+    }
+    let mut rest = BytesMut::zeroed(len);
+    input.read_exact(&mut rest).await?;
+    if crc32fast::hash(&rest) != check {
+        return Err(invalid("the checksum of a frame does not fit".to_owned()));
+    }
+    if rest[0] != VERSION {
+        return Err(invalid(format!("the peer speaks version {}, this member {VERSION}", rest[0])));
+    }
+    let kind = Kind::of(rest[1]).ok_or_else(|| invalid(format!("a frame of unknown kind {}", rest[1])))?;
+    let mut id = [0; 8];
+    id.copy_from_slice(&rest[2..HEAD]);
+    let body = rest.freeze().slice(HEAD..);
+    Ok(Some(Frame { kind, id: u64::from_le_bytes(id), body }))
+}
+
+fn invalid(problem: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}

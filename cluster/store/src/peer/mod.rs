@@ -1,0 +1,28 @@
+//! How members talk: framed messages over connections that both sides authenticate.
+//!
+//! `net.rs` is the network behind a trait (the real one: TCP with mutual TLS); `frame.rs` the
+//! frames; `book.rs` what is known of the peers; `wire.rs` the messages; `link.rs` one outgoing connection, made again when it breaks;
+//! `peers.rs` all of them; `raft_net.rs` gives them to openraft; `server.rs` answers what comes in.
+//!
+//! Between two members there are up to three connections in each direction, so that a large log
+//! batch or a snapshot never stands before a heartbeat.
+
+mod book;
+mod frame;
+mod link;
+mod net;
+mod peers;
+mod raft_net;
+mod server;
+mod wire;
+
+pub(crate) use self::frame::Kind;
+pub(crate) use self::link::{CallError, LinkState};
+pub(crate) use self::net::TlsNetwork;
+pub use self::net::{Incoming, Listener, Network, Socket};
+pub(crate) use self::peers::{Lane, Peers};
+pub(crate) use self::raft_net::Factory;
+pub(crate) use self::server::{Service, serve};
+pub(crate) use self::wire::{
+    Forward, Handed, LeaderGone, LeaderGoneAnswer, MembersRequest, MembersResponse, ReadRefusal,
+};

@@ -1,0 +1,185 @@
+//! What runs in the background of an open store.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::watch;
+
+use crate::codec;
+use crate::error::Doubt;
+use crate::leadership::Leadership;
+use crate::object::MemberId;
+use crate::peer::Lane;
+use crate::raft::{Body, Peer, Types};
+use crate::store::Inner;
+
+/// Objects deleted by one proposal when their time is over.
+const EXPIRE_AT_ONCE: u32 = 256;
+/// After a proposal to expire failed.
+const EXPIRE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Starts all of them; they end when the store is cancelled.
+pub(crate) fn start(inner: &Arc<Inner>, leadership: watch::Sender<Leadership>) {
+    let spawn = |task: futures::future::BoxFuture<'static, ()>| {
+        let cancel = inner.cancel.child_token();
+        inner.tasks.spawn(async move {
+            cancel.run_until_cancelled(task).await;
+        });
+    };
+    let (following, cancel) = (inner.clone(), inner.cancel.child_token());
+    inner.tasks.spawn(async move {
+        cancel.run_until_cancelled(follow_raft(&following, &leadership)).await;
+        // A store that stopped knows no leader, least of all itself.
+        leadership.send_replace(Leadership::default());
+    });
+    spawn(Box::pin(dispatch(inner.clone())));
+    spawn(Box::pin(expire(inner.clone())));
+    spawn(Box::pin(compact(inner.clone())));
+    spawn(Box::pin(watch_faults(inner.clone())));
+    let failover = inner.failover.clone();
+    spawn(Box::pin(failover.run(inner.cancel.child_token())));
+    let healing = inner.clone();
+    spawn(Box::pin(async move { healing.members.heal_address(&healing.cfg.peer_advertise).await }));
+}
+
+type ServerMetrics = openraft::metrics::RaftServerMetrics<Types>;
+
+/// Follows openraft's view of who leads and who belongs.
+async fn follow_raft(inner: &Inner, leadership: &watch::Sender<Leadership>) {
+    let mut metrics = inner.raft.server_metrics();
+    let mut known = HashMap::new();
+    loop {
+        let now = metrics.borrow_and_update().clone();
+        // The addresses first: who hears of a new leader will want to reach it.
+        follow_members(inner, &now, &mut known);
+        let next = Leadership {
+            leader: now.current_leader,
+            term: now.vote.leader_id().term,
+            is_self: now.current_leader == Some(inner.cfg.id),
+        };
+        let had_leader = inner.metrics.has_leader.get() == 1;
+        leadership.send_if_modified(|current| {
+            if *current == next {
+                return false;
+            }
+            if next.leader.is_some() && (!had_leader || current.leader != next.leader) {
+                tracing::info!(leader = ?next.leader, term = next.term, "a leader is known");
+                inner.metrics.leader_changes.inc();
+            }
+            *current = next;
+            true
+        });
+        inner.metrics.has_leader.set(i64::from(next.leader.is_some()));
+        inner.metrics.is_leader.set(i64::from(next.is_self));
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn follow_members(inner: &Inner, now: &ServerMetrics, known: &mut HashMap<MemberId, Peer>) {
+    let membership = &now.membership_config;
+    let book = inner.peers.book();
+    let members: BTreeSet<MemberId> = membership.nodes().map(|(id, _)| *id).collect();
+    known.retain(|id, _| {
+        let stays = members.contains(id);
+        if !stays {
+            book.joined(*id, None);
+        }
+        stays
+    });
+    for (id, node) in membership.nodes() {
+        if known.get(id) != Some(node) {
+            known.insert(*id, node.clone());
+            book.learn(*id, &node.addr);
+            book.joined(*id, Some(node.folder));
+        }
+        if *id != inner.cfg.id {
+            // Connected from now on, so that its end is noticed at once.
+            drop(inner.peers.link(*id, Lane::Control));
+        }
+    }
+    inner.peers.retain(&members);
+}
+
+/// Hands new events to the watchers.
+async fn dispatch(inner: Arc<Inner>) {
+    let mut applied = inner.published.applied();
+    loop {
+        inner.hub.dispatch(&inner.published.root());
+        if applied.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes a snapshot when the log is long, so that it can be cut.
+async fn compact(inner: Arc<Inner>) {
+    loop {
+        inner.wal.long().await;
+        if let Err(error) = inner.raft.trigger().snapshot().await {
+            tracing::warn!(%error, "cannot make a snapshot");
+        }
+    }
+}
+
+/// While this member leads: proposes the end of objects whose time is over.
+async fn expire(inner: Arc<Inner>) {
+    let mut leadership = inner.leadership.clone();
+    let mut expiry = inner.published.expiry();
+    loop {
+        if leadership.wait_for(|now| now.is_self).await.is_err() {
+            return;
+        }
+        let next = *expiry.borrow_and_update();
+        let due = async {
+            match next {
+                Some(at_ms) => {
+                    let wait_ms = at_ms.saturating_sub((inner.clock)());
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let before_ms = tokio::select! {
+            () = due => (inner.clock)(),
+            // No room is left: what has a time anyway goes first.
+            () = inner.shed.notified() => u64::MAX,
+            changed = expiry.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                continue;
+            }
+            _ = leadership.changed() => continue,
+        };
+        let body = codec::encode(&Body::Expire { before_ms, limit: EXPIRE_AT_ONCE });
+        if let Err(error) = inner.proposer.propose(body).await {
+            tracing::debug!(%error, "could not expire objects");
+            tokio::time::sleep(EXPIRE_AGAIN).await;
+        }
+    }
+}
+
+/// A member whose log or consensus failed takes no part any more, and says so.
+async fn watch_faults(inner: Arc<Inner>) {
+    let mut log = inner.wal.fault();
+    let mut raft = inner.raft.metrics();
+    let problem = tokio::select! {
+        Ok(fault) = log.wait_for(Option::is_some) => fault.clone().unwrap_or_default(),
+        Ok(metrics) = raft.wait_until(|metrics| metrics.running_state.is_err()) => {
+            metrics.running_state.as_ref().err().map(ToString::to_string).unwrap_or_default()
+        }
+        else => return,
+    };
+    if inner.stop.borrow().is_some() {
+        return;
+    }
+    tracing::error!(problem, "the store of this member failed");
+    inner.stop.send_replace(Some(Doubt::Fault { problem }));
+    inner.hub.close();
+    // The connections close: so the others notice at once.
+    inner.cancel.cancel();
+}

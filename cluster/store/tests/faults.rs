@@ -1,0 +1,99 @@
+//! Disks that fail and stores that are full.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::net::MemNet;
+use common::{Cluster, apply, create, delete, linearizable, put, until, write};
+use store::{Doubt, Rejection, WatchEnd, WatchRequest, WriteError};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_disk_fails_steps_aside_and_says_why() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    cluster.failing = (0..3).map(|_| Arc::new(AtomicBool::new(false))).collect();
+    let cluster = cluster.grown(3).await;
+    let leader = cluster.leader().await;
+    apply(cluster.store(leader), create("/k/1", "v")).await.expect("written");
+    let watch = WatchRequest { prefix: "/".to_owned(), from: 1, field: None };
+    let mut stream = cluster.store(leader).watch(watch).expect("kept");
+    cluster.failing[leader].store(true, Ordering::SeqCst);
+    let error = apply(cluster.store(leader), create("/k/2", "v")).await.expect_err("the disk fails");
+    assert!(matches!(error, WriteError::Unknown(Doubt::Fault { .. })), "{error}");
+    let Doubt::Fault { problem } = cluster.store(leader).stopped().await else { panic!("a fault") };
+    assert!(problem.contains("cannot write the log"), "{problem}");
+    assert_eq!(cluster.store(leader).status().healthy, Err(format!("this member failed: {problem}")));
+    let end = until("the watch ends", async || futures::StreamExt::next(&mut stream).await?.err()).await;
+    assert_eq!(end, WatchEnd::Shutdown);
+    let next = (leader + 1) % 3;
+    apply(cluster.store(next), create("/k/3", "v")).await.expect("the others go on");
+    assert_ne!(cluster.store(next).status().leader, Some(leader as u64 + 1));
+    assert!(linearizable(cluster.store(next)).await.get("/k/1").is_some());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_store_takes_deletes_and_gives_up_what_has_a_time_first() {
+    let mut cluster = Cluster::empty();
+    cluster.limits.total_bytes = 100_000;
+    let cluster = cluster.grown(1).await;
+    let store = cluster.store(0);
+    let mut event = put("/events/e", &"x".repeat(5_000));
+    event.ttl = Some(Duration::from_secs(3_600));
+    apply(store, write(event)).await.expect("written");
+    let mut count = 0;
+    let full = loop {
+        match apply(store, create(&format!("/k/{count}"), &"x".repeat(10_000))).await {
+            Ok(_) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, WriteError::Rejected(Rejection::StorageFull { limit: 100_000, .. })), "{full}");
+    until("the event is given up", async || {
+        let view = store.view(store::Consistency::Local).await.ok()?;
+        view.get("/events/e").is_none().then_some(())
+    })
+    .await;
+    // Not larger is allowed, and so is smaller.
+    while apply(store, create(&format!("/k/{count}"), &"x".repeat(10_000))).await.is_ok() {
+        count += 1;
+    }
+    apply(store, write(put("/k/0", &"y".repeat(10_000)))).await.expect("not larger");
+    apply(store, delete("/k/1")).await.expect("deletes always work");
+    apply(store, create("/k/1", &"x".repeat(9_000))).await.expect("there is room again");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_or_makes_no_sense_is_refused_by_name() {
+    let mut cluster = Cluster::empty();
+    cluster.limits.object_bytes = 1_000;
+    cluster.limits.txn_ops = 3;
+    cluster.limits.key_bytes = 20;
+    let cluster = cluster.grown(1).await;
+    let store = cluster.store(0);
+    let twice =
+        |key: &str| store::Txn { guards: vec![], ops: [key; 2].map(|k| store::Op::Put(put(k, ""))).to_vec() };
+    let mut misplaced = put("/k", "v");
+    misplaced.splice_at = Some(1_000_000);
+    let many =
+        store::Txn { guards: vec![], ops: (0..4).map(|i| store::Op::Put(put(&i.to_string(), ""))).collect() };
+    let cases = [
+        (write(put("/k", &"x".repeat(1_000))), "the object /k has "),
+        (many, "the number of operations and guards has 4, the limit is 3"),
+        (write(put(&"k".repeat(21), "")), "a key has 21, the limit is 20"),
+        (twice("/k"), "two operations on one key"),
+        (store::Txn::default(), "without operations"),
+        (write(put("", "")), "an empty key"),
+        (write(misplaced), "outside of the value"),
+    ];
+    for (txn, expected) in cases {
+        let error = apply(store, txn).await.expect_err(expected);
+        assert!(matches!(error, WriteError::Rejected(_)) && error.to_string().contains(expected), "{error}");
+    }
+    assert_eq!(store.status().revision, 0);
+    cluster.shutdown().await;
+}

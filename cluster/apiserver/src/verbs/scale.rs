@@ -1,0 +1,63 @@
+//! The `scale` subresource: an `autoscaling/v1` Scale read from and written into its parent.
+
+use api::Status;
+use api::codec::parse_body;
+use api::scale::{read, write as write_scale};
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::call::Call;
+use crate::failure::Failure;
+use crate::pipeline::{Decoded, Stored, attempt};
+use crate::reply::{self, Reply};
+
+pub(crate) async fn scale(call: &Call) -> Result<Reply, Status> {
+    if call.request.info.verb == "get" {
+        let view = call.view().await?;
+        let object = view.get(&call.key()).ok_or_else(|| call.not_found())?;
+        let scale = read(&call.resource, &call.served(&object.value)?)?;
+        return Ok(reply::value(StatusCode::OK, call.accept.plain(), &scale, call.pretty()));
+    }
+    let (body, body_type) = call.request.read_body().await?;
+    let is_patch = call.request.info.verb == "patch";
+    let content_type = call.request.content_type();
+    let given = match content_type {
+        _ if !is_patch => parse_body(&body, body_type)?,
+        "application/json-patch+json"
+        | "application/merge-patch+json"
+        | "application/strategic-merge-patch+json" => Value::Null,
+        _ => return Err(Status::unsupported_media_type(&["application/merge-patch+json"])),
+    };
+    let manager = call.manager();
+    let write = call.write(&manager, None)?;
+    let (write, given, body, name) = (&write, &given, &body, call.name());
+    let committed = attempt(&call.server, |view| async move {
+        let old = Stored::read(&view, &write.key(name))?.ok_or_else(|| write.not_found(name))?;
+        let current = write.resource.convert_stored(old.value.clone());
+        let scale = match is_patch {
+            true => patched(&read(write.resource, &current)?, content_type, body)?,
+            false => given.clone(),
+        };
+        let version = scale["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if !version.is_empty() && version != old.object.revision.to_string() {
+            return Err(Failure::Final(write.modified(name)));
+        }
+        let conditional = !is_patch && !version.is_empty();
+        let next = write_scale(write.resource, &current, &scale)?;
+        let decoded = Decoded::new(write.resource, next, Vec::new());
+        let valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        valid.update(write, &view, &old, conditional).await
+    })
+    .await?;
+    let scale = read(&call.resource, &call.served(&committed.bytes)?)?;
+    Ok(reply::value(StatusCode::OK, call.accept.plain(), &scale, call.pretty()))
+}
+
+/// A Scale has no lists: a strategic patch of it is a merge patch.
+fn patched(scale: &Value, content_type: &str, patch: &[u8]) -> Result<Value, Status> {
+    if content_type == "application/json-patch+json" {
+        return api::patch::json(scale, patch).map_err(|e| Status::bad_request(e.to_string()));
+    }
+    let patch = serde_json::from_slice(patch).map_err(|e| Status::bad_request(e.to_string()))?;
+    Ok(api::patch::merge(scale, &patch))
+}

@@ -244,6 +244,17 @@ pub enum ImageError {
         /// Why.
         source: io::Error,
     },
+    /// The list of images can not be read.
+    #[error(
+        "the list of images {path} is damaged ({reason}): remove the folder it is in and start again; \
+         images are then pulled again, imported ones must be imported again"
+    )]
+    DamagedIndex {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// An archive that is neither a docker-save nor an OCI layout, or is damaged.
     #[error("archive {path}: {reason}")]
     Archive {

@@ -73,11 +73,30 @@ impl Store {
         let path = dir.join("index.json");
         let index = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|e| ImageError::Document(format!("{}: {e}", path.display())))?,
+                .map_err(|e| ImageError::DamagedIndex { path, reason: e.to_string() })?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Index::default(),
             Err(e) => return Err(io_error(&path)(e)),
         };
-        Ok(Store { dir, index: Mutex::new(index), unpacking: Mutex::default(), arriving: Arc::new(()) })
+        let store =
+            Store { dir, index: Mutex::new(index), unpacking: Mutex::default(), arriving: Arc::new(()) };
+        store.forget_broken()?;
+        Ok(store)
+    }
+
+    /// Forgets the images of which a part is gone, so that they are pulled again rather than fail to start.
+    fn forget_broken(&self) -> Result<(), ImageError> {
+        let mut index = self.index.lock();
+        let whole = |record: &Record| {
+            record.diff_ids.iter().all(|layer| self.has_layer(layer)) && self.blob(&record.info.id).is_ok()
+        };
+        let broken: Vec<String> =
+            index.images.iter().filter(|(_, record)| !whole(record)).map(|(id, _)| id.clone()).collect();
+        for id in &broken {
+            let record = index.images.remove(id);
+            let names = record.map(|record| record.info.names).unwrap_or_default();
+            tracing::warn!(image = %id, ?names, "a part of this image is missing or damaged: it is forgotten; pull or import it again");
+        }
+        if broken.is_empty() { Ok(()) } else { self.save(&index) }
     }
 
     /// Keeps the garbage collector away while the returned value lives.
@@ -122,7 +141,7 @@ impl Store {
     pub fn put_blob(&self, bytes: &[u8]) -> Result<String, ImageError> {
         let digest = digest_of(bytes);
         let path = self.blob_path(&digest);
-        if !path.exists() {
+        if self.blob(&digest).is_err() {
             sys::replace_file(&path, bytes, true).map_err(io_error(&path))?;
         }
         Ok(digest)
@@ -342,3 +361,7 @@ fn entries(dir: &Path) -> Result<Vec<String>, ImageError> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use runtime::*;
 
+#[path = "../../../../chaos-tests/debian.rs"]
+pub mod debian;
+
 pub const BUSYBOX: &str = "docker.io/library/busybox:latest";
 const APPLETS: &[&str] = &[
     "sh", "ls", "cat", "echo", "id", "sleep", "true", "false", "env", "hostname", "stat", "touch", "mkdir",
@@ -195,7 +198,7 @@ pub fn tar_of(entries: &[(&str, tar::EntryType, u32, &str, &[u8])]) -> Vec<u8> {
 }
 
 pub fn busybox_layer() -> Vec<u8> {
-    let program = std::fs::read("/bin/busybox").expect("apt-get install busybox-static");
+    let program = std::fs::read(debian::busybox()).expect("busybox");
     let names: Vec<String> = APPLETS.iter().map(|a| format!("bin/{a}")).collect();
     let (file, dir, link) = (tar::EntryType::Regular, tar::EntryType::Directory, tar::EntryType::Symlink);
     let mut entries: Vec<(&str, tar::EntryType, u32, &str, &[u8])> = vec![

@@ -44,10 +44,11 @@ impl Registry {
         );
         let path = dir.path().join("config.yml");
         std::fs::write(&path, config).expect("write");
-        let mut command = std::process::Command::new("docker-registry");
+        let mut command =
+            std::process::Command::new(super::debian::installed("docker-registry", "docker-registry"));
         let log = std::fs::File::create(dir.path().join("log")).expect("log");
         command.arg("serve").arg(&path).stdout(log.try_clone().expect("log")).stderr(log);
-        let process = command.spawn().expect("apt-get install docker-registry");
+        let process = command.spawn().expect("the registry runs");
         let registry = Registry { address, process, dir };
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         let mut pace = tokio::time::interval(std::time::Duration::from_millis(20));

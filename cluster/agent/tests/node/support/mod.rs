@@ -1,6 +1,8 @@
 //! A node in a temporary directory: the real runtime with a busybox image, an API in memory, a network without links.
 
 pub mod api;
+#[path = "../../../../../chaos-tests/debian.rs"]
+mod debian;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -235,7 +237,7 @@ fn identities() -> (ServingIdentity, (String, String)) {
 }
 
 fn busybox_archive() -> Vec<u8> {
-    let program = std::fs::read("/bin/busybox").expect("apt-get install busybox-static");
+    let program = std::fs::read(debian::busybox()).expect("busybox");
     let applets = [
         "sh", "cat", "echo", "id", "sleep", "env", "hostname", "stat", "nc", "ls", "kill", "ps", "test",
         "trap", "touch",

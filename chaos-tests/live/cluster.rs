@@ -31,8 +31,9 @@ impl Cluster {
     /// `trireme up` on this cluster's folder.
     pub fn run_up(&self) -> Output {
         let port = format!("--port={}", self.port);
-        let registry = format!("--insecure-registry=127.0.0.1:{}", crate::images::REGISTRY_PORT);
-        self.trireme(&["up", &port, &registry])
+        let [open, private] = [crate::images::REGISTRY_PORT, crate::images::PRIVATE_REGISTRY_PORT]
+            .map(|port| format!("--insecure-registry=127.0.0.1:{port}"));
+        self.trireme(&["up", &port, &open, &private])
     }
 
     /// Runs the program with this cluster's folder.

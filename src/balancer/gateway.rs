@@ -114,4 +114,49 @@ mod tests {
             assert_eq!(permitted(&headers, "s"), expected, "{given:?}");
         }
     }
+
+    /// A server on the loopback that answers each connection with what it was sent.
+    async fn echo() -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.split();
+                    tokio::io::copy(&mut reader, &mut writer).await
+                });
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_carries_bytes_for_those_with_the_secret() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let outside = echo().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gateway = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, "s".into()));
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let secret = "Proxy-Authorization: Basic dHJpcmVtZTpz\r\n";
+        for (target, header, status) in
+            [(outside, "", "407"), (outside, secret, "200"), (nobody, secret, "502")]
+        {
+            let mut stream = TcpStream::connect(gateway).await.unwrap();
+            let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{header}\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                answer.push(stream.read_u8().await.unwrap());
+            }
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{target}: {answer}");
+            if status == "200" {
+                stream.write_all(b"through").await.unwrap();
+                let mut back = [0; 7];
+                stream.read_exact(&mut back).await.unwrap();
+                assert_eq!(&back, b"through");
+            }
+        }
+    }
 }

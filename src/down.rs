@@ -64,7 +64,7 @@ fn end(files: &Files, names: &[String]) -> Result<()> {
 
 fn end_one(files: &Files, name: &str) -> Result<()> {
     let record = files.process(name);
-    if let Some(process) = Process::find(&record) {
+    if let Some(process) = Process::find(&record)? {
         process.end(PATIENCE).with_context(|| format!("end {name}"))?;
     }
     match std::fs::remove_file(&record) {

@@ -109,8 +109,12 @@ fn state(host: &Host, told: &Told) -> String {
 
 fn row(files: &Files, name: &str, address: &str, state: &str) -> [String; 5] {
     let process = Process::find(&files.process(name));
-    let pid = process.as_ref().map_or("stopped".to_owned(), |process| process.pid.to_string());
-    let memory = process.and_then(|process| process.resident_bytes());
+    let pid = match &process {
+        Ok(Some(process)) => process.pid.to_string(),
+        Ok(None) => "stopped".to_owned(),
+        Err(_) => "dying".to_owned(),
+    };
+    let memory = process.ok().flatten().and_then(|process| process.resident_bytes());
     let memory = memory.map_or(String::new(), |bytes| format!("{:.1} MB", bytes as f64 / 1e6));
     [name.to_owned(), pid, address.to_owned(), state.to_owned(), memory]
 }

@@ -21,6 +21,9 @@ pub struct Process {
     pub started_ticks: u64,
 }
 
+/// How long a killed process may take to be gone.
+const DEATH: Duration = Duration::from_secs(5);
+
 /// What to start.
 pub struct Spawn<'a> {
     pub arguments: Vec<String>,
@@ -32,10 +35,22 @@ pub struct Spawn<'a> {
 }
 
 impl Process {
-    /// The process that `record` remembers, if it still runs.
-    pub fn find(record: &Path) -> Option<Process> {
-        let known: Process = serde_json::from_slice(&std::fs::read(record).ok()?).ok()?;
-        (started_ticks(known.pid) == Some(known.started_ticks)).then_some(known)
+    /// The process that `record` remembers, if it still runs. One that is dying is waited for: its files are
+    /// locked until its last thread is gone, which is after `kill` has returned.
+    ///
+    /// # Errors
+    /// It was killed and does not end.
+    pub fn find(record: &Path) -> Result<Option<Process>> {
+        let Ok(bytes) = std::fs::read(record) else { return Ok(None) };
+        let Ok(known) = serde_json::from_slice::<Process>(&bytes) else { return Ok(None) };
+        let Some(handle) = known.handle()? else { return Ok(None) };
+        if !is_dying(known.pid) {
+            return Ok(Some(known));
+        }
+        if !ended_within(&handle, DEATH)? {
+            bail!("process {} was killed and does not end", known.pid);
+        }
+        Ok(None)
     }
 
     /// Starts this program again, detached, in its own session.
@@ -66,7 +81,7 @@ impl Process {
         send(&handle, Signal::TERM)?;
         if !ended_within(&handle, patience)? {
             send(&handle, Signal::KILL)?;
-            if !ended_within(&handle, Duration::from_secs(5))? {
+            if !ended_within(&handle, DEATH)? {
                 bail!("process {} does not end, not even by SIGKILL", self.pid);
             }
         }
@@ -111,15 +126,25 @@ fn ended_within(handle: &OwnedFd, patience: Duration) -> Result<bool> {
     Ok(poll(&mut waited, Some(&timeout)).context("wait for a process")? > 0)
 }
 
-/// Start time of a running process from `/proc/PID/stat` (proc(5), field 22); a zombie counts as ended.
+/// Start time of a process from `/proc/PID/stat` (proc(5), field 22).
 fn started_ticks(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let after_name = &stat[stat.rfind(')')? + 2..];
-    let fields: Vec<&str> = after_name.split(' ').collect();
-    if matches!(fields.first(), Some(&"Z" | &"X")) {
-        return None;
-    }
-    fields.get(19)?.parse().ok()
+    after_name.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether its first thread has ended, or SIGKILL is on its way to it.
+fn is_dying(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/status")).map_or(true, |status| tells_of_death(&status))
+}
+
+/// Reads `/proc/PID/status` (proc(5)): the state, and the sets of pending signals.
+fn tells_of_death(status: &str) -> bool {
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim();
+    let killed = |name| {
+        u64::from_str_radix(field(name), 16).is_ok_and(|set| set & 1 << (Signal::KILL.as_raw() - 1) != 0)
+    };
+    field("State:").starts_with(['Z', 'X']) || killed("SigPnd:") || killed("ShdPnd:")
 }
 
 #[cfg(test)]
@@ -135,7 +160,38 @@ mod tests {
         for (ticks, expected) in [(ticks, true), (ticks + 1, false)] {
             let process = Process { pid: own, started_ticks: ticks };
             std::fs::write(&record, serde_json::to_vec(&process).unwrap()).unwrap();
-            assert_eq!(Process::find(&record).is_some(), expected);
+            assert_eq!(Process::find(&record).unwrap().is_some(), expected);
+        }
+    }
+
+    #[test]
+    fn a_killed_process_is_not_found_however_soon_one_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = folder.path().join("p.json");
+        for _ in 0..50 {
+            let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+            let pid = child.id() as i32;
+            let process = Process { pid, started_ticks: started_ticks(pid).unwrap() };
+            std::fs::write(&record, serde_json::to_vec(&process).unwrap()).unwrap();
+            child.kill().unwrap();
+            assert!(Process::find(&record).unwrap().is_none());
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn death_is_told_by_the_state_and_by_pending_signals() {
+        let status = |state: &str, thread: &str, shared: &str| {
+            format!("Name:\tx\nState:\t{state}\nSigPnd:\t{thread}\nShdPnd:\t{shared}\n")
+        };
+        for (state, thread, shared, expected) in [
+            ("S (sleeping)", "0000000000000000", "0000000000000000", false),
+            ("R (running)", "0000000000000000", "0000000000004000", false),
+            ("Z (zombie)", "0000000000000000", "0000000000000000", true),
+            ("S (sleeping)", "0000000000000100", "0000000000000000", true),
+            ("S (sleeping)", "0000000000000000", "0000000000004100", true),
+        ] {
+            assert_eq!(tells_of_death(&status(state, thread, shared)), expected, "{state} {thread} {shared}");
         }
     }
 

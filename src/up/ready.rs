@@ -47,7 +47,9 @@ async fn until_one_ends(files: &Files, nodes: &BTreeSet<String>) -> anyhow::Erro
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     loop {
         tick.tick().await;
-        if let Some(name) = nodes.iter().find(|name| Process::find(&files.process(name)).is_none()) {
+        // One that is dying and does not come to an end is as good as ended.
+        let ended = |name: &&String| !matches!(Process::find(&files.process(name)), Ok(Some(_)));
+        if let Some(name) = nodes.iter().find(ended) {
             let log = files.log(name);
             return anyhow::anyhow!(
                 "{name} ended while it started. The end of {}:\n{}",

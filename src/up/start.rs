@@ -53,7 +53,7 @@ fn balancer(files: &Files, cluster: &Cluster) -> Result<()> {
         format!("--gateway={}:{GATEWAY_PORT}", switch_address()),
     ];
     let wanted = arguments.join(" ");
-    if let Some(running) = Process::find(&files.process(name)) {
+    if let Some(running) = Process::find(&files.process(name))? {
         if std::fs::read_to_string(files.config(name)).is_ok_and(|had| had == wanted) {
             return Ok(());
         }
@@ -89,7 +89,7 @@ fn servers(
     let patience = if patience.is_zero() { READY_WITHIN } else { patience };
     let mut waiting = BTreeSet::new();
     for server in hosts {
-        if Process::find(&files.process(&server.name)).is_some() {
+        if Process::find(&files.process(&server.name))?.is_some() {
             continue;
         }
         let founds = !crate::server::has_state(&files.host(&server.name)) && hosts.len() == 1;
@@ -104,7 +104,7 @@ fn servers(
             waiting.remove(&ready);
         }
         for name in &waiting {
-            if Process::find(&files.process(name)).is_none() {
+            if Process::find(&files.process(name))?.is_none() {
                 bail!(
                     "{name} ended while it started. The end of {}:\n{}",
                     files.log(name).display(),
@@ -149,7 +149,7 @@ fn server_configuration(
 /// Starts the agents that do not run.
 fn agents(files: &Files, cluster: &Cluster) -> Result<()> {
     for node in cluster.node_hosts() {
-        if Process::find(&files.process(&node.name)).is_some() {
+        if Process::find(&files.process(&node.name))?.is_some() {
             continue;
         }
         let mut wanted = serde_json::json!({

@@ -147,10 +147,9 @@ pub async fn lead<F, Fut>(
 enum Step {
     /// There is none: create it.
     Create,
-    /// It is free: take it.
+    /// It is free, or bears our name since an unanswered attempt or an earlier start of this server, which
+    /// may still have writes under way: take it, in a new epoch. That our view was not stale, the write proves.
     Take,
-    /// It is ours since an earlier, unanswered attempt.
-    Adopt,
     /// It is somebody's until this moment at least.
     WaitUntil(Instant),
 }
@@ -228,7 +227,6 @@ impl Runner {
                     }
                     continue;
                 }
-                (Step::Adopt, Some((lease, _))) => return Some(lease.clone()),
                 (Step::Take, Some((lease, _))) => self.write(self.taken(lease)).await,
                 _ => self.create().await,
             };
@@ -341,15 +339,16 @@ fn step(me: &str, lease: Option<(&Lease, Instant)>, now: Instant, clock: Timesta
     let Some((lease, seen)) = lease else { return Step::Create };
     let spec = lease.spec.clone().unwrap_or_default();
     let holder = spec.holder_identity.as_deref().unwrap_or("");
-    if holder == me {
-        return Step::Adopt;
-    }
     let seconds = spec.lease_duration_seconds.unwrap_or(1).max(1);
     let free_at = seen + Duration::from_secs(seconds as u64);
     let stale = spec.renew_time.is_none_or(|renewed| {
         clock.duration_since(renewed.0).as_secs() > i64::from(seconds.saturating_mul(STALE_DURATIONS))
     });
-    if holder.is_empty() || stale || now >= free_at { Step::Take } else { Step::WaitUntil(free_at) }
+    if holder.is_empty() || holder == me || stale || now >= free_at {
+        Step::Take
+    } else {
+        Step::WaitUntil(free_at)
+    }
 }
 
 /// The next process that is found to be gone.
@@ -407,7 +406,7 @@ mod tests {
             ("other", fresh, after(1), Step::WaitUntil(after(2))),
             ("other", fresh, after(2), Step::Take),
             ("", fresh, after(0), Step::Take),
-            ("me", fresh, after(0), Step::Adopt),
+            ("me", fresh, after(0), Step::Take),
             ("other", "2025-12-31T23:59:00Z", after(0), Step::Take),
             // A holder whose clock runs ahead of ours is waited for all the same.
             ("other", "2026-01-01T01:00:00Z", after(0), Step::WaitUntil(after(2))),

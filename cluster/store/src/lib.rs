@@ -58,6 +58,7 @@
 //! | `proposals.rs`, `batcher.rs`, `reads.rs` | writes and linearizable reads under way |
 //! | `peer/` | how members talk |
 //! | `failover.rs`, `members.rs`, `leadership.rs` | who leads, who belongs |
+//! | `work.rs`, `sabotage.rs`, `inspect.rs` | threads or the simulator's time; deliberate faults and a look inside for it |
 //! | `raft.rs`, `codec.rs`, `metrics.rs` | openraft's types and log entries, bytes, numbers |
 
 mod batcher;
@@ -66,6 +67,8 @@ mod config;
 mod disk;
 mod error;
 mod failover;
+#[cfg(feature = "sabotage")]
+mod inspect;
 mod leadership;
 mod machine;
 mod members;
@@ -76,21 +79,29 @@ mod peer;
 mod proposals;
 mod raft;
 mod reads;
+#[cfg_attr(not(feature = "sabotage"), allow(dead_code))]
+mod sabotage;
 mod snapshot;
 mod store;
 mod tasks;
 mod view;
 mod wal;
 mod watch;
+mod work;
 
 pub use batcher::Clock;
 pub use config::{DEFAULT_HISTORY, Limits, StoreConfig, Timings};
 pub use disk::{Disk, DiskFile, HostDisk};
 pub use error::{Compacted, Doubt, MembershipError, OpenError, ReadError, Rejection, WriteError};
+#[cfg(feature = "sabotage")]
+pub use inspect::LogRecord;
 pub use leadership::Leadership;
 pub use object::{Applied, Guard, MemberId, Object, Op, Pairs, Put, Revision, SpliceRange, Txn};
 pub use open::Environment;
 pub use peer::{Incoming, Listener, Network, Socket};
+#[cfg(feature = "sabotage")]
+pub use sabotage::{SABOTAGES, Sabotage, choose as choose_sabotage};
 pub use store::{Member, Status, Store};
 pub use view::{Consistency, View};
 pub use watch::{Event, EventKind, WatchEnd, WatchItem, WatchRequest, WatchStream};
+pub use work::{Pace, Work};

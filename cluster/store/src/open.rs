@@ -29,6 +29,7 @@ use crate::store::Inner;
 use crate::tasks;
 use crate::wal::{Wal, WalConfig};
 use crate::watch::Hub;
+use crate::work::Work;
 
 /// What a store runs on: the host, or a simulator.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Environment {
     pub network: Arc<dyn Network>,
     /// Milliseconds since the Unix epoch.
     pub clock: Clock,
+    /// Who does what waits for the disk.
+    pub work: Work,
 }
 
 /// Entries of the log kept in memory.
@@ -63,7 +66,8 @@ pub(crate) async fn open(cfg: StoreConfig, env: Environment) -> Result<Arc<Inner
     let metrics = Metrics::new(&cfg.registry).map_err(|e| OpenError::Config { problem: e.to_string() })?;
     let files = {
         let (cfg, env, metrics) = (cfg.clone(), env.clone(), metrics.clone());
-        let opened = tokio::task::spawn_blocking(move || open_files(&cfg, &env, metrics));
+        let opened = env.work.clone();
+        let opened = opened.run(move || open_files(&cfg, &env, metrics));
         opened.await.map_err(|e| OpenError::Raft { problem: e.to_string() })??
     };
     let addr = cfg.peer_listen.to_string();
@@ -78,9 +82,9 @@ pub(crate) async fn open(cfg: StoreConfig, env: Environment) -> Result<Arc<Inner
         metrics.clone(),
         cancel.child_token(),
     );
-    let core = start_raft(&cfg, files, &peers, &metrics).await?;
+    let core = start_raft(&cfg, files, &peers, &metrics, &env.work).await?;
     let (leadership_sender, leadership) = watch::channel(Leadership::default());
-    let (inner, service) = assemble(cfg, env.clock, core, peers, leadership, metrics, cancel);
+    let (inner, service) = assemble(cfg, env, core, peers, leadership, metrics, cancel);
     let cancel = inner.cancel.child_token();
     inner.tasks.spawn(peer::serve(listener, Arc::new(service), cancel));
     tasks::start(&inner, leadership_sender);
@@ -103,6 +107,7 @@ async fn start_raft(
     files: Files,
     peers: &Arc<Peers>,
     metrics: &Arc<Metrics>,
+    work: &Work,
 ) -> Result<Core, OpenError> {
     let Files { lock, member, snapshots, state, wal } = files;
     let boot = member.boot;
@@ -121,24 +126,27 @@ async fn start_raft(
         waiters: waiters.clone(),
         files: snapshots.clone(),
         metrics: metrics.clone(),
+        work: work.clone(),
     };
     machine.publish(&mut Vec::new());
     let config = Arc::new(raft_config(cfg)?);
-    let raft = Raft::new(cfg.id, config, Factory(peers.clone()), wal.clone(), machine)
-        .await
-        .map_err(|e| OpenError::Raft { problem: e.to_string() })?;
+    let raft =
+        Raft::new(cfg.id, config, Factory { peers: peers.clone(), work: work.clone() }, wal.clone(), machine)
+            .await
+            .map_err(|e| OpenError::Raft { problem: e.to_string() })?;
     Ok(Core { raft, wal, published, waiters, snapshots, boot, lock })
 }
 
 fn assemble(
     cfg: StoreConfig,
-    clock: Clock,
+    env: Environment,
     core: Core,
     peers: Arc<Peers>,
     leadership: watch::Receiver<Leadership>,
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> (Arc<Inner>, Service) {
+    let Environment { clock, work, .. } = env;
     let Core { raft, wal, published, waiters, snapshots, boot, lock } = core;
     let (stop, stopped) = watch::channel(None::<Doubt>);
     let batcher = Batcher::start(raft.clone(), clock.clone(), stale_after(&cfg.timings), metrics.clone());
@@ -177,6 +185,7 @@ fn assemble(
         failover: failover.clone(),
         files: snapshots,
         metrics: metrics.clone(),
+        work: work.clone(),
     };
     let inner = Inner {
         cfg,
@@ -192,6 +201,7 @@ fn assemble(
         leadership,
         metrics,
         clock,
+        work,
         stop,
         cancel,
         tasks: TaskTracker::new(),
@@ -253,6 +263,7 @@ fn open_files(cfg: &StoreConfig, env: &Environment, metrics: Arc<Metrics>) -> Re
         cache_bytes: LOG_CACHE_BYTES,
         long_bytes: cfg.limits.snapshot_bytes,
         metrics,
+        work: env.work.clone(),
     };
     let wal = Wal::open(config, state.root.applied)?;
     disk.sync_dir(&layout.root).map_err(io_error("sync", &layout.root))?;

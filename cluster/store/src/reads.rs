@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::ReadPolicy;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use crate::machine::{Published, Root};
 use crate::metrics::Metrics;
 use crate::peer::{Kind, Peers, ReadRefusal};
 use crate::raft::Raft;
+use crate::sabotage::{self, Sabotage};
 
 /// Before the same leader is asked again.
 const AGAIN: Duration = Duration::from_millis(10);
@@ -88,6 +90,9 @@ impl LeaderReads {
 
 async fn read_index(raft: &Raft) -> Result<u64, ReadRefusal> {
     use openraft::errors::{LinearizableReadError, RaftError};
+    if sabotage::is(Sabotage::SkipReadIndex) && raft.metrics().borrow_watched().state.is_leader() {
+        return Ok(raft.data_metrics().borrow_watched().last_applied.map_or(0, |id| id.index));
+    }
     match raft.get_read_linearizer(ReadPolicy::ReadIndex).await {
         Ok(linearizer) => Ok(linearizer.read_log_id().index()),
         Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_))) => Err(ReadRefusal::NotLeader),
@@ -141,6 +146,9 @@ impl Round {
         let mut leadership = self.leadership.clone();
         loop {
             let now = *leadership.borrow_and_update();
+            if sabotage::is(Sabotage::FollowerReadsLocal) && !now.is_self {
+                return self.published.root();
+            }
             let index = match now.leader {
                 None => Err(ReadRefusal::NotLeader),
                 Some(_) if now.is_self => self.leader.index().await,

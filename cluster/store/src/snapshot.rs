@@ -19,6 +19,7 @@ use crate::codec::{self, Raw};
 use crate::machine::{Change, Root, Session, State};
 use crate::object::{MemberId, Object, Pairs, Revision, SpliceRange};
 use crate::raft::{LogId, StoredMembership};
+use crate::sabotage::{self, Sabotage};
 use crate::watch::EventKind;
 
 const MAGIC: &[u8; 7] = b"TRSNAP\0";
@@ -123,9 +124,13 @@ pub(crate) fn write(
     for (_, object) in &base.objects {
         writer.put(&Item::Object(ObjectRef::of(object)))?;
     }
-    for index in root.position_after(root.floor)..root.history.len() {
+    let left_out = usize::from(sabotage::is(Sabotage::SnapshotWithoutTail));
+    for index in root.position_after(root.floor)..root.history.len().saturating_sub(left_out) {
         let change = &root.history[index];
         let delete = change.kind == EventKind::Delete;
+        if delete && sabotage::is(Sabotage::SnapshotWithoutDeletes) {
+            continue;
+        }
         let object = ObjectRef::of(&change.object);
         writer.put(&Item::Change(ChangeRef { at_ms: change.at_ms, delete, object }))?;
     }

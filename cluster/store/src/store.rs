@@ -28,11 +28,12 @@ use crate::reads::Reads;
 use crate::view::{Consistency, View};
 use crate::wal::Wal;
 use crate::watch::{Hub, WatchRequest, WatchStream};
+use crate::work::Work;
 
 /// A replica of the store. Clones are the same replica.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// Everything an open store has.
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub leadership: watch::Receiver<Leadership>,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
+    pub work: Work,
     /// Set when the store stops or fails: why.
     pub stop: watch::Sender<Option<Doubt>>,
     pub cancel: CancellationToken,
@@ -113,7 +115,12 @@ impl Store {
             client: cfg.tls_client.clone(),
             server_name,
         };
-        let env = Environment { disk: Arc::new(HostDisk), network: Arc::new(network), clock: host_clock() };
+        let env = Environment {
+            disk: Arc::new(HostDisk),
+            network: Arc::new(network),
+            clock: host_clock(),
+            work: Work::Threads,
+        };
         Store::open_in(cfg, env).await
     }
 
@@ -353,9 +360,10 @@ impl Store {
         inner.tasks.close();
         inner.tasks.wait().await;
         let wal = inner.wal.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || wal.close()).await {
+        if let Err(error) = inner.work.run(move || wal.close()).await {
             tracing::error!(%error, "the log was not closed");
         }
+        inner.wal.ended().await;
         inner.lock.lock().take();
     }
 }

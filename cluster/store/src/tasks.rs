@@ -107,7 +107,16 @@ fn follow_members(inner: &Inner, now: &ServerMetrics, known: &mut HashMap<Member
 /// Hands new events to the watchers.
 async fn dispatch(inner: Arc<Inner>) {
     let mut applied = inner.published.applied();
+    #[cfg(feature = "sabotage")]
+    let mut leadership = inner.leadership.clone();
     loop {
+        #[cfg(feature = "sabotage")]
+        if crate::sabotage::is(crate::sabotage::Sabotage::EventLostAtLeaderChange)
+            && leadership.has_changed().unwrap_or(false)
+            && inner.hub.lose_one(&inner.published.root())
+        {
+            leadership.mark_unchanged();
+        }
         inner.hub.dispatch(&inner.published.root());
         if applied.changed().await.is_err() {
             return;

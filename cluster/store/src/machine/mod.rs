@@ -26,6 +26,8 @@ pub(crate) use self::state::{HistoryLimits, Outcome, Session, State};
 use crate::metrics::Metrics;
 use crate::object::MemberId;
 use crate::raft::{Batch, Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, Ticket, Types};
+use crate::sabotage::{self, Sabotage};
+use crate::work::Work;
 use crate::{codec, proposals::Waiters, snapshot};
 
 /// Entries applied before their state is published.
@@ -80,6 +82,7 @@ pub(crate) struct Machine {
     pub waiters: Arc<Waiters>,
     pub files: Arc<SnapshotFiles>,
     pub metrics: Arc<Metrics>,
+    pub work: Work,
 }
 
 impl Machine {
@@ -106,6 +109,14 @@ impl Machine {
                 let batch = Batch::decode(command).map_err(io::Error::other)?;
                 for raw in &batch.proposals {
                     let proposal: Proposal<'_> = codec::decode(raw.0).map_err(io::Error::other)?;
+                    if sabotage::is(Sabotage::AppliedTwiceAfterRestart)
+                        && self.boot > 1
+                        && entry.log_id.index.is_multiple_of(32)
+                    {
+                        let mut again: Proposal<'_> = codec::decode(raw.0).map_err(io::Error::other)?;
+                        again.ticket.member = 0;
+                        self.state.apply(batch.now_ms, &again);
+                    }
                     let outcome = self.state.apply(batch.now_ms, &proposal);
                     self.state.checkpoint();
                     let ours = proposal.ticket.member == self.id && proposal.ticket.boot == self.boot;
@@ -159,20 +170,20 @@ impl RaftStateMachine<Types> for Machine {
             sessions: self.state.sessions.clone(),
             files: self.files.clone(),
             metrics: self.metrics.clone(),
+            work: self.work.clone(),
         }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, blob: Blob) -> Result<(), io::Error> {
         tracing::info!(last = ?meta.last_log_id, "installing a snapshot");
         let files = self.files.clone();
-        let (state, blob) = tokio::task::spawn_blocking(move || -> io::Result<(State, Blob)> {
+        let read = move || -> io::Result<(State, Blob)> {
             let state = snapshot::read(&mut io::BufReader::new(blob.reader()))?;
             Ok((state, blob))
-        })
-        .await
-        .map_err(io::Error::other)??;
+        };
+        let (state, blob) = self.work.run(read).await??;
         let kept = meta.clone();
-        tokio::task::spawn_blocking(move || files.adopt(&kept, &blob)).await.map_err(io::Error::other)??;
+        self.work.run(move || files.adopt(&kept, &blob)).await??;
         self.state = state;
         self.publish(&mut Vec::new());
         let session = self.state.sessions.get(&self.id).filter(|s| s.boot == self.boot);
@@ -194,6 +205,7 @@ pub(crate) struct Builder {
     sessions: std::collections::BTreeMap<MemberId, Session>,
     files: Arc<SnapshotFiles>,
     metrics: Arc<Metrics>,
+    work: Work,
 }
 
 impl RaftSnapshotBuilder<Types> for Builder {
@@ -206,16 +218,15 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let (root, sessions, files) = (self.root.clone(), self.sessions.clone(), self.files.clone());
         let meta = SnapshotMeta { last_log_id: root.applied, last_membership: root.membership.clone() };
         let kept = meta.clone();
-        let blob = tokio::task::spawn_blocking(move || -> io::Result<Blob> {
+        let write = move || -> io::Result<Blob> {
             let aside = files.create()?;
             let mut out = io::BufWriter::with_capacity(1 << 20, aside.writer());
             snapshot::write(&root, &sessions, &mut out)?;
             io::Write::flush(&mut out)?;
             drop(out);
             files.adopt(&kept, &aside)
-        })
-        .await
-        .map_err(io::Error::other)??;
+        };
+        let blob = self.work.run(write).await??;
         self.metrics.snapshot.observe(started.elapsed().as_secs_f64());
         Ok(openraft::Snapshot { meta, snapshot: blob })
     }

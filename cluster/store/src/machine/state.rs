@@ -8,6 +8,7 @@ use crate::error::Rejection;
 use crate::machine::root::{Change, Checkpoint, Root};
 use crate::object::{Applied, MemberId, Object, Pairs, Revision, spliced};
 use crate::raft::{Body, GuardRef, OpRef, Proposal, PutRef, Ticket, TxnRef};
+use crate::sabotage::{self, Sabotage};
 use crate::watch::EventKind;
 
 /// Changes between two checkpoints of the history.
@@ -56,7 +57,8 @@ impl Session {
             self.floor = ticket.floor;
             self.applied = self.applied.split_off(&ticket.floor);
         }
-        ticket.seq >= self.floor && self.applied.insert(ticket.seq)
+        (ticket.seq >= self.floor && self.applied.insert(ticket.seq))
+            || sabotage::is(Sabotage::RepeatedTicketApplied)
     }
 }
 
@@ -88,7 +90,11 @@ impl State {
 
     fn apply_txn(&mut self, txn: &TxnRef<'_>) -> Result<Applied, Rejection> {
         for (index, guard) in txn.guards.iter().enumerate() {
-            self.check(index as u32, guard)?;
+            let checked = self.check(index as u32, guard);
+            if checked.is_err() && sabotage::is(Sabotage::RejectedApplied) {
+                self.do_ops(txn);
+            }
+            checked?;
         }
         for op in &txn.ops {
             if let OpRef::Delete { key } = op
@@ -97,17 +103,25 @@ impl State {
                 return Err(Rejection::Conflict { guard: None, key: (*key).to_owned(), current: None });
             }
         }
-        let revision = self.root.revision + 1;
+        Ok(self.do_ops(txn))
+    }
+
+    fn do_ops(&mut self, txn: &TxnRef<'_>) -> Applied {
+        let reused = sabotage::is(Sabotage::RevisionReused) && self.root.revision % 64 == 63;
+        let revision = self.root.revision + u64::from(!reused);
         self.root.revision = revision;
         let mut objects = Vec::with_capacity(txn.ops.len());
         for op in &txn.ops {
+            if sabotage::is(Sabotage::TransactionSplit) && !objects.is_empty() {
+                break;
+            }
             let done = match op {
                 OpRef::Put(put) => Some(self.put(revision, put)),
                 OpRef::Delete { key } => self.delete(revision, key),
             };
             objects.extend(done);
         }
-        Ok(Applied { revision, objects })
+        Applied { revision, objects }
     }
 
     fn check(&self, index: u32, guard: &GuardRef<'_>) -> Result<(), Rejection> {
@@ -121,6 +135,8 @@ impl State {
                 None => Ok(()),
                 found => Err(conflict(key, found)),
             },
+            GuardRef::AtRevision { .. } if sabotage::is(Sabotage::GuardIgnored) => Ok(()),
+            GuardRef::Lease { .. } if sabotage::is(Sabotage::FenceIgnored) => Ok(()),
             GuardRef::AtRevision { key, revision } => match self.root.objects.get(*key) {
                 Some(object) if object.revision == *revision => Ok(()),
                 found => Err(conflict(key, found)),

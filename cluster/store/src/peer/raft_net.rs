@@ -24,6 +24,7 @@ use crate::peer::wire::{
     VoteRequest, VoteResponse,
 };
 use crate::raft::{LeaderId, Peer, Types, Vote};
+use crate::work::Work;
 
 /// Log batches under way to one peer.
 const PIPELINE: usize = 16;
@@ -36,20 +37,24 @@ const SNAPSHOT_ANSWER: Duration = Duration::from_secs(120);
 type Snapshot = openraft::Snapshot<LeaderId, u64, Peer, Blob>;
 
 /// Makes the networks for openraft.
-pub(crate) struct Factory(pub Arc<Peers>);
+pub(crate) struct Factory {
+    pub peers: Arc<Peers>,
+    pub work: Work,
+}
 
 /// openraft's way to one peer.
 pub(crate) struct PeerNetwork {
     peers: Arc<Peers>,
     target: MemberId,
+    work: Work,
 }
 
 impl RaftNetworkFactory<Types> for Factory {
     type Network = PeerNetwork;
 
     async fn new_client(&mut self, target: MemberId, node: &Peer) -> PeerNetwork {
-        self.0.learn_first(target, &node.addr);
-        PeerNetwork { peers: self.0.clone(), target }
+        self.peers.learn_first(target, &node.addr);
+        PeerNetwork { peers: self.peers.clone(), target, work: self.work.clone() }
     }
 }
 
@@ -124,7 +129,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
         let link = self.peers.link(self.target, Lane::Snapshot);
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = send_snapshot(&link, vote, snapshot) => sent,
+            sent = send_snapshot(&link, vote, snapshot, &self.work) => sent,
         }
     }
 
@@ -152,11 +157,17 @@ where
     let window = room.clone();
     let (ended, mut end) = mpsc::unbounded_channel::<CallError>();
     let (sent, mut sent_seen) = tokio::sync::watch::channel(0u64);
+    #[cfg(feature = "sabotage")]
+    let counted = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    #[cfg(feature = "sabotage")]
+    let counted_on = counted.clone();
     let pump = AbortOnDropHandle::new(tokio::spawn(async move {
         while let Some(request) = input.next().await {
             // The semaphore is never closed.
             let Ok(permit) = window.acquire().await else { return };
             permit.forget();
+            #[cfg(feature = "sabotage")]
+            counted_on.lock().extend(counted_without_answer(&request));
             if let Err(error) = requests.send(Kind::AppendStream, &AppendRef::of(&request)).await {
                 // The receiver is gone when openraft gave up the stream.
                 drop(ended.send(error));
@@ -181,28 +192,44 @@ where
         }
     };
     let state = Some((answers, answer, pump, room));
-    Box::pin(futures::stream::unfold(state, move |state| async move {
-        let (mut answers, mut answer, pump, room) = state?;
-        let result = match answer(&mut answers).await? {
-            Ok(body) => match codec::decode::<StreamResult>(&body) {
-                Ok(result) => Ok(result),
-                Err(error) => Err(CallError::Nonsense { peer, error }),
-            },
-            Err(error) => Err(error),
-        };
-        room.add_permits(1);
-        match result {
-            Ok(Ok(matched)) => Some((Ok(Ok(matched)), Some((answers, answer, pump, room)))),
-            Ok(Err(refused)) => Some((Ok(Err(refused)), None)),
-            Err(error) => Some((Err(rpc_error(&error)), None)),
+    Box::pin(futures::stream::unfold(state, move |state| {
+        #[cfg(feature = "sabotage")]
+        let counted = counted.clone();
+        async move {
+            let (mut answers, mut answer, pump, room) = state?;
+            let result = match answer(&mut answers).await? {
+                Ok(body) => match codec::decode::<StreamResult>(&body) {
+                    Ok(result) => Ok(result),
+                    Err(error) => Err(CallError::Nonsense { peer, error }),
+                },
+                Err(error) => Err(error),
+            };
+            room.add_permits(1);
+            match result {
+                Ok(Ok(matched)) => Some((Ok(Ok(matched)), Some((answers, answer, pump, room)))),
+                Ok(Err(refused)) => Some((Ok(Err(refused)), None)),
+                #[cfg(feature = "sabotage")]
+                Err(_) if !counted.lock().is_empty() => Some((Ok(Ok(counted.lock().pop())), None)),
+                Err(error) => Some((Err(rpc_error(&error)), None)),
+            }
         }
     }))
+}
+
+/// The last entry of a request that changes the membership, when it shall count in any case.
+#[cfg(feature = "sabotage")]
+fn counted_without_answer(request: &AppendRequest) -> Option<crate::raft::LogId> {
+    use crate::raft::Payload;
+    let change = request.entries.iter().any(|entry| matches!(entry.payload, Payload::Membership(_)));
+    let chosen = crate::sabotage::is(crate::sabotage::Sabotage::MinorityMembership) && change;
+    request.entries.last().filter(|_| chosen).map(|entry| entry.log_id)
 }
 
 async fn send_snapshot(
     link: &Link,
     vote: Vote,
     snapshot: Snapshot,
+    work: &Work,
 ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
     let failed = |error: CallError| StreamingError::from(rpc_error(&error));
     let local = |error: std::io::Error| StreamingError::Network(NetworkError::new(&error));
@@ -211,16 +238,15 @@ async fn send_snapshot(
     requests.send(Kind::SnapshotStart, &start).await.map_err(failed)?;
     let mut reader = snapshot.snapshot.reader();
     loop {
-        let (back, part) = tokio::task::spawn_blocking(move || {
+        let read = move || {
             let mut part = vec![0; SNAPSHOT_PART];
             let read = reader.read(&mut part).map(|len| {
                 part.truncate(len);
                 part
             });
             (reader, read)
-        })
-        .await
-        .map_err(|error| local(std::io::Error::other(error)))?;
+        };
+        let (back, part) = work.run(read).await.map_err(local)?;
         reader = back;
         let part = part.map_err(local)?;
         if part.is_empty() {

@@ -23,6 +23,7 @@ use crate::peer::peers::Peers;
 use crate::peer::wire::{AppendRef, AppendRequest, Forward, Hello, SnapshotStart, VoteRequest, Welcome};
 use crate::raft::Raft;
 use crate::reads::LeaderReads;
+use crate::work::Work;
 
 /// Answers that wait to be written.
 const ANSWERS: usize = 1024;
@@ -39,6 +40,7 @@ pub(crate) struct Service {
     pub failover: Arc<Failover>,
     pub files: Arc<SnapshotFiles>,
     pub metrics: Arc<Metrics>,
+    pub work: Work,
 }
 
 /// Accepts peers until cancelled.
@@ -205,7 +207,7 @@ impl Session {
         let Some(receiving) = &mut self.snapshot else { return Ok(()) };
         let (file, at) = (receiving.blob.file.clone(), receiving.len);
         receiving.len += frame.body.len() as u64;
-        tokio::task::spawn_blocking(move || file.write_at(&frame.body, at)).await.map_err(io::Error::other)?
+        self.service.work.run(move || file.write_at(&frame.body, at)).await?
     }
 
     fn snapshot_end(&mut self) {

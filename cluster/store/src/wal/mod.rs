@@ -36,6 +36,8 @@ use crate::error::OpenError;
 use crate::metrics::Metrics;
 use crate::object::MemberId;
 use crate::raft::{Entry, LogId, Types, Vote};
+use crate::sabotage::{self, Sabotage};
+use crate::work::Work;
 
 /// Most bytes of entries handed to one replication request.
 const READ_BYTES: usize = 1 << 20;
@@ -52,6 +54,7 @@ pub(crate) struct WalConfig {
     /// Written bytes after which [`Wal::long`] returns.
     pub long_bytes: u64,
     pub metrics: Arc<Metrics>,
+    pub work: Work,
 }
 
 /// The log of one member. Clones are the same log.
@@ -129,14 +132,30 @@ impl Wal {
         self.writer.close();
     }
 
+    /// Returns when the writer has ended.
+    pub(crate) async fn ended(&self) {
+        let mut fault = self.fault();
+        while fault.changed().await.is_ok() {}
+    }
+
+    /// Entries from `first` to before `end`, as far as they are kept.
+    #[cfg(feature = "sabotage")]
+    pub(crate) async fn entries(&self, first: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(first, end, usize::MAX).await
+    }
+
     async fn read(&self, first: u64, end: u64, most: usize) -> io::Result<Vec<Entry>> {
         let mut cold = Vec::new();
         let mut entries = Vec::new();
-        self.index.lock().collect(first, end, most, &mut entries, &mut cold);
+        let work = {
+            let index = self.index.lock();
+            index.collect(first, end, most, &mut entries, &mut cold);
+            index.config.work.clone()
+        };
         if cold.is_empty() {
             return Ok(entries.into_iter().flatten().collect());
         }
-        tokio::task::spawn_blocking(move || {
+        let read = move || {
             for Cold { place, file, at, len } in cold {
                 let mut bytes = vec![0; len as usize];
                 file.read_at(&mut bytes, at)?;
@@ -145,9 +164,8 @@ impl Wal {
                 entries[place] = Some(entry);
             }
             Ok(entries.into_iter().flatten().collect())
-        })
-        .await
-        .map_err(io::Error::other)?
+        };
+        work.run(read).await?
     }
 }
 
@@ -397,6 +415,9 @@ impl RaftLogStorage<Types> for Wal {
             let mut index = self.index.lock();
             let mut jobs = Vec::new();
             index.vote = Some(*vote);
+            if sabotage::is(Sabotage::VoteNotPersisted) {
+                return Ok(());
+            }
             index.record(&Record::Vote(*vote), true, Done::Caller(sender), &mut jobs);
             self.writer.submit(jobs);
         }

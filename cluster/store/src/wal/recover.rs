@@ -10,6 +10,7 @@ use super::{Index, Segment, Slot, WalConfig};
 use crate::disk::DiskFile;
 use crate::error::OpenError;
 use crate::raft::LogId;
+use crate::sabotage::{self, Sabotage};
 
 /// The first record of a segment is synced before a second one is written, and is shorter.
 const FIRST_RECORD_LIMIT: usize = 512;
@@ -115,6 +116,10 @@ impl Segmented {
                     at += len;
                 }
                 Found::End => break,
+                Found::Torn(_) if last && sabotage::is(Sabotage::TornTailKept) => {
+                    at = len;
+                    break;
+                }
                 Found::Torn(how) if last => {
                     tracing::warn!(file = %self.path.display(), at, cut = len - at, how, "cutting the tail of the log that a crash left; it was never acknowledged");
                     self.file

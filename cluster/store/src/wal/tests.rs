@@ -22,6 +22,7 @@ fn config(dir: &Path, disk: Arc<dyn Disk>) -> WalConfig {
         cache_bytes: 1 << 20,
         long_bytes: u64::MAX,
         metrics: Metrics::new(&prometheus::Registry::new()).expect("metrics"),
+        work: Work::Threads,
     }
 }
 

@@ -5,17 +5,18 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::time::Instant;
 
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Index, WalConfig};
 use crate::disk::DiskFile;
 use crate::error::OpenError;
 use crate::raft::Types;
+use crate::sabotage::{self, Sabotage};
+use crate::work::{Pace, Work};
 
 /// Most bytes written before a sync.
 const GROUP_BYTES: usize = 16 << 20;
@@ -56,15 +57,15 @@ pub(super) fn stopped() -> io::Error {
 
 /// The handle of the thread.
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::UnboundedSender<Job>,
     fault: watch::Receiver<Option<String>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl Writer {
     pub(super) fn start(index: Arc<Mutex<Index>>) -> Result<Writer, OpenError> {
-        let (jobs, queue) = mpsc::channel();
-        let (fault_sender, fault) = watch::channel(None);
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let (fault, fault_seen) = watch::channel(None);
         let (config, current, file) = {
             let index = index.lock();
             let file = index.segments.get(&index.current).and_then(|s| s.file.clone());
@@ -74,18 +75,30 @@ impl Writer {
         let Some(file) = file else {
             return Err(OpenError::Damaged { path, offset: 0, problem: "no segment".to_owned() });
         };
-        let thread = Thread { index, config, current, file, fault: fault_sender, synced: (0, 0) };
-        let thread = std::thread::Builder::new()
-            .name("store-log".to_owned())
-            .spawn(move || thread.run(&queue))
-            .map_err(|source| OpenError::Io { action: "start the log thread for", path, source })?;
-        Ok(Writer { jobs, fault, thread: Mutex::new(Some(thread)) })
+        let work = config.work.clone();
+        let thread = Thread { index, config, current, file, fault, failed: None, synced: (0, 0) };
+        let thread = match work {
+            Work::Paced(pace) => {
+                drop(tokio::spawn(thread.run_paced(queue, pace)));
+                None
+            }
+            Work::Threads => {
+                let builder = std::thread::Builder::new().name("store-log".to_owned());
+                let thread = builder.spawn(move || thread.run(queue));
+                Some(thread.map_err(|source| OpenError::Io {
+                    action: "start the log thread for",
+                    path,
+                    source,
+                })?)
+            }
+        };
+        Ok(Writer { jobs, fault: fault_seen, thread: Mutex::new(thread) })
     }
 
     /// Hands over jobs; called under the index's lock, so that their order is the index's.
     pub(super) fn submit(&self, jobs: Vec<Job>) {
         for job in jobs {
-            if let Err(mpsc::SendError(Job::Write { done, .. })) = self.jobs.send(job) {
+            if let Err(mpsc::error::SendError(Job::Write { done, .. })) = self.jobs.send(job) {
                 done.tell(Err(stopped()));
             }
         }
@@ -117,6 +130,8 @@ struct Thread {
     current: u64,
     file: Arc<dyn DiskFile>,
     fault: watch::Sender<Option<String>>,
+    /// Nothing is written after a failure.
+    failed: Option<(io::ErrorKind, String)>,
     /// Segment and position up to which everything is on the disk.
     synced: (u64, u64),
 }
@@ -133,30 +148,63 @@ struct Group {
 }
 
 impl Thread {
-    fn run(mut self, queue: &mpsc::Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
-            let mut group = Group::default();
-            let mut result = self.take(first, &mut group);
-            while result.is_ok() && !group.close && group.bytes < GROUP_BYTES {
-                match queue.try_recv() {
-                    Ok(job) => result = self.take(job, &mut group),
-                    Err(_) => break,
-                }
-            }
-            let close = group.close;
-            if let Err(error) = result.and_then(|()| self.finish(&mut group)) {
-                self.fail(&error, group, queue);
-                return;
-            }
-            if close {
+    fn run(mut self, mut queue: mpsc::UnboundedReceiver<Job>) {
+        while let Some(first) = queue.blocking_recv() {
+            let (group, result) = self.take_all(first, &mut queue);
+            if self.settle(group, result) {
                 return;
             }
         }
     }
 
+    /// [`Thread::run`] as a task, with the time between a write and its sync that the pace gives.
+    async fn run_paced(mut self, mut queue: mpsc::UnboundedReceiver<Job>, pace: Pace) {
+        while let Some(first) = queue.recv().await {
+            let (mut group, result) = self.take_all(first, &mut queue);
+            if sabotage::is(Sabotage::AckBeforeSync) {
+                group.waiting.drain(..).for_each(|done| done.tell(Ok(())));
+            }
+            pace().await;
+            if self.settle(group, result) {
+                return;
+            }
+        }
+    }
+
+    /// Writes what waits.
+    fn take_all(&mut self, first: Job, queue: &mut mpsc::UnboundedReceiver<Job>) -> (Group, io::Result<()>) {
+        let mut group = Group::default();
+        let mut result = self.take(first, &mut group);
+        while result.is_ok() && !group.close && group.bytes < GROUP_BYTES {
+            match queue.try_recv() {
+                Ok(job) => result = self.take(job, &mut group),
+                Err(_) => break,
+            }
+        }
+        (group, result)
+    }
+
+    /// Syncs what was written and tells who waits; true at the end.
+    fn settle(&mut self, mut group: Group, result: io::Result<()>) -> bool {
+        if let Err(error) = result.and_then(|()| self.finish(&mut group)) {
+            self.fail(&error, &mut group);
+        }
+        group.close
+    }
+
     /// Writes one job; who waits is told later.
     fn take(&mut self, job: Job, group: &mut Group) -> io::Result<()> {
         match job {
+            Job::Close => {
+                group.close = true;
+                group.sync = true;
+                Ok(())
+            }
+            Job::Write { done, .. } if self.failed.is_some() => {
+                group.waiting.push(done);
+                self.again()
+            }
+            _ if self.failed.is_some() => self.again(),
             Job::Write { segment, at, bytes, sync, done } => {
                 group.waiting.push(done);
                 group.sync |= sync;
@@ -186,15 +234,18 @@ impl Thread {
                 group.remove.extend(segments);
                 Ok(())
             }
-            Job::Close => {
-                group.close = true;
-                group.sync = true;
-                Ok(())
-            }
+        }
+    }
+
+    fn again(&self) -> io::Result<()> {
+        match &self.failed {
+            Some((kind, problem)) => Err(io::Error::new(*kind, problem.clone())),
+            None => Ok(()),
         }
     }
 
     fn finish(&mut self, group: &mut Group) -> io::Result<()> {
+        self.again()?;
         if group.sync {
             let started = Instant::now();
             self.file.sync()?;
@@ -218,21 +269,16 @@ impl Thread {
     }
 
     /// Nothing is written after a failure: what the disk holds is not known any more.
-    fn fail(self, error: &io::Error, group: Group, queue: &mpsc::Receiver<Job>) {
-        let path = segment_path(&self.config.dir, self.current);
-        let problem = format!("cannot write the log {}: {error}", path.display());
-        tracing::error!("{problem}; this member stops taking part");
-        let again = || io::Error::new(error.kind(), problem.clone());
-        self.fault.send_replace(Some(problem.clone()));
-        for done in group.waiting {
-            done.tell(Err(again()));
+    fn fail(&mut self, error: &io::Error, group: &mut Group) {
+        if self.failed.is_none() {
+            let path = segment_path(&self.config.dir, self.current);
+            let problem = format!("cannot write the log {}: {error}", path.display());
+            tracing::error!("{problem}; this member stops taking part");
+            self.fault.send_replace(Some(problem.clone()));
+            self.failed = Some((error.kind(), problem));
         }
-        while let Ok(job) = queue.recv() {
-            match job {
-                Job::Write { done, .. } => done.tell(Err(again())),
-                Job::Close => return,
-                Job::Create { .. } | Job::Remove { .. } => {}
-            }
+        for done in group.waiting.drain(..) {
+            done.tell(self.again());
         }
     }
 }

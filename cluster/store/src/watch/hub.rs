@@ -14,6 +14,7 @@ use crate::error::Compacted;
 use crate::machine::Root;
 use crate::metrics::Metrics;
 use crate::object::Revision;
+use crate::sabotage::{self, Sabotage};
 use crate::watch::index::Index;
 use crate::watch::stream::{Replay, WatchStream, Watcher};
 use crate::watch::{Event, WatchEnd, WatchRequest};
@@ -56,7 +57,10 @@ impl Hub {
     }
 
     /// Registers a watcher: the history up to what is handed out now, the queue from there on.
-    pub(crate) fn watch(self: &Arc<Self>, request: WatchRequest) -> Result<WatchStream, Compacted> {
+    pub(crate) fn watch(self: &Arc<Self>, mut request: WatchRequest) -> Result<WatchStream, Compacted> {
+        if sabotage::is(Sabotage::ResumeSkipsOne) && request.from > 0 {
+            request.from += 1;
+        }
         let mut inner = self.inner.lock();
         if request.from < inner.root.floor {
             return Err(inner.root.compacted(request.from));
@@ -80,7 +84,7 @@ impl Hub {
 
     /// Every event up to this revision is in the queues.
     pub(super) fn dispatched(&self) -> Revision {
-        self.dispatched.load(Ordering::Acquire)
+        self.dispatched.load(Ordering::Acquire) + u64::from(sabotage::is(Sabotage::BookmarkTooEarly))
     }
 
     pub(super) fn forget(&self, watcher: &Watcher) {
@@ -163,6 +167,15 @@ impl Hub {
             watcher.wake();
         }
         next
+    }
+
+    /// The next change is delivered to nobody; false when there is none yet.
+    #[cfg(feature = "sabotage")]
+    pub(crate) fn lose_one(&self, root: &Root) -> bool {
+        let mut inner = self.inner.lock();
+        let lost = root.history.get(root.position_after(inner.dispatched));
+        inner.dispatched = lost.map_or(inner.dispatched, |change| change.revision);
+        lost.is_some()
     }
 
     /// Ends every watch.

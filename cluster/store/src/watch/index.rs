@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::machine::Change;
+use crate::sabotage::{self, Sabotage};
 use crate::watch::WatchRequest;
 use crate::watch::stream::Watcher;
 
@@ -90,7 +91,7 @@ impl Index {
                     }
                 };
                 offer(now);
-                if before != now {
+                if before != now && !sabotage::is(Sabotage::FieldWatchMissesLeavers) {
                     offer(before);
                 }
             }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::machine::Change;
 use crate::object::Revision;
+use crate::sabotage::{self, Sabotage};
 use crate::watch::hub::{Hub, Push};
 use crate::watch::{Event, WatchEnd, WatchItem, WatchRequest};
 
@@ -45,7 +46,14 @@ impl Watcher {
             queue.end = Some(WatchEnd::Lagged);
             return Push::Lagged;
         }
+        if sabotage::is(Sabotage::WatchDuplicate) && event.revision.is_multiple_of(32) {
+            queue.events.push_back(event.clone());
+        }
         queue.events.push_back(event);
+        let last = queue.events.len() - 1;
+        if sabotage::is(Sabotage::WatchOutOfOrder) && last > 0 {
+            queue.events.swap(last - 1, last);
+        }
         if queue.events.len() == 1 { Push::First } else { Push::Queued }
     }
 
@@ -92,6 +100,8 @@ pub struct WatchStream {
     progress: Duration,
     timer: Pin<Box<Sleep>>,
     done: bool,
+    #[cfg(feature = "sabotage")]
+    delivered: Revision,
 }
 
 impl WatchStream {
@@ -103,7 +113,18 @@ impl WatchStream {
     ) -> Self {
         let timer = Box::pin(tokio::time::sleep(progress));
         let ready = VecDeque::new();
-        WatchStream { hub, watcher, replay, ready, caught_up: false, progress, timer, done: false }
+        WatchStream {
+            hub,
+            watcher,
+            replay,
+            ready,
+            caught_up: false,
+            progress,
+            timer,
+            done: false,
+            #[cfg(feature = "sabotage")]
+            delivered: 0,
+        }
     }
 
     /// The next event of the history that the watcher wants.
@@ -183,6 +204,15 @@ impl futures::Stream for WatchStream {
         {
             this.done = true;
             return Poll::Ready(Some(Err(end)));
+        }
+        #[cfg(feature = "sabotage")]
+        if sabotage::is(Sabotage::WatchTransactionSplit) {
+            let next = this.ready.front().map_or(0, |event| event.revision);
+            if next == this.delivered && next > 0 {
+                this.delivered = 0;
+                return Poll::Ready(Some(Ok(WatchItem::Progress(next))));
+            }
+            this.delivered = next;
         }
         if let Some(event) = this.ready.pop_front() {
             return Poll::Ready(Some(Ok(WatchItem::Event(event))));

@@ -16,7 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::PrivateKeyDer;
 use store::{
     Applied, Consistency, Environment, Guard, Limits, MemberId, Op, Put, Store, StoreConfig, Timings, Txn,
-    View, WriteError,
+    View, Work, WriteError,
 };
 use tempfile::TempDir;
 
@@ -158,7 +158,7 @@ impl Cluster {
                 });
                 let fails = self.failing.get(index).cloned().unwrap_or_default();
                 let disk = Arc::new(disk::FailingDisk { fails });
-                Store::open_in(config, Environment { disk, network, clock }).await
+                Store::open_in(config, Environment { disk, network, clock, work: Work::Threads }).await
             }
         };
         let store = opened.expect("the store opens");

@@ -132,6 +132,14 @@ impl Segmented {
                 Found::Damaged(problem) => return Err(damaged(&self.path, at, problem)),
             }
         }
+        if last {
+            // What the last process had written but not synced was read from memory, and after a
+            // failed sync the kernel does not write it again by itself.
+            self.file
+                .write_at(&bytes[..at], 0)
+                .and_then(|()| self.file.sync())
+                .map_err(io_error("sync", &self.path))?;
+        }
         index.len = at as u64;
         if at == 0 {
             if len > FIRST_RECORD_LIMIT {

@@ -261,6 +261,16 @@ async fn after_a_failed_sync_nothing_is_acknowledged() {
     assert!(fault.contains("no more room") && fault.contains(".wal"), "{fault}");
 }
 
+/// What a killed process wrote but did not sync must be on the disk before anybody counts on it.
+#[tokio::test]
+async fn what_is_read_at_start_is_synced_before_it_counts() {
+    let (dir, _) = written(3).await;
+    let disk = Failing::default();
+    disk.fails.store(true, Ordering::SeqCst);
+    let opened = Wal::open(config(dir.path(), Arc::new(disk)), None);
+    assert!(matches!(opened, Err(OpenError::Io { action: "sync", .. })));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Append { count: u64, size: usize },

@@ -1,0 +1,183 @@
+//! The commands of the chaos tests.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use chaos::sim::batch::{self, Batch};
+use chaos::{history, invariants, sim};
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Proves that the store keeps its contract.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Simulates whole clusters, each under a seed.
+    Sim(SimArgs),
+    /// Simulates one seed in this process and prints the verdict as JSON.
+    #[command(hide = true)]
+    Seed {
+        seed: u64,
+        #[arg(long, default_value_t = sim::SECONDS)]
+        seconds: u64,
+        #[arg(long)]
+        sabotage: Option<String>,
+        #[arg(long)]
+        history: Option<PathBuf>,
+    },
+    /// Judges a recorded history.
+    Check {
+        /// A file of JSON lines.
+        history: PathBuf,
+    },
+}
+
+#[derive(clap::Args)]
+struct SimArgs {
+    /// How many seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first one.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Simulated seconds of each.
+    #[arg(long, default_value_t = sim::SECONDS)]
+    seconds: u64,
+    /// Runs a store that is broken on purpose until that is found; `all` for each of them.
+    #[arg(long)]
+    sabotage: Option<String>,
+    /// Names the ways in which the store can be broken.
+    #[arg(long)]
+    list_sabotage: bool,
+    /// Processes at a time; by default one per core.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Prints the hash of each run.
+    #[arg(long)]
+    verbose: bool,
+    /// Writes the history of the only seed to this file.
+    #[arg(long)]
+    history: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    drop(
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off")))
+            .with_writer(std::io::stderr)
+            .without_time()
+            .try_init(),
+    );
+    let done = match Args::parse().command {
+        Command::Sim(args) => simulate(&args),
+        Command::Seed { seed, seconds, sabotage, history } => {
+            batch::one(seed, seconds, sabotage.as_deref(), history.as_deref()).and_then(|verdict| {
+                println!("{}", serde_json::to_string(&verdict).map_err(|e| e.to_string())?);
+                Ok(verdict.violations.is_empty())
+            })
+        }
+        Command::Check { history } => check(&history),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("chaos-tests: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn simulate(args: &SimArgs) -> Result<bool, String> {
+    if args.list_sabotage {
+        store::SABOTAGES.iter().for_each(|(name, _)| println!("{name}"));
+        return Ok(true);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let batch = Batch {
+        first_seed: args.seed,
+        seeds: args.seeds,
+        seconds: args.seconds,
+        sabotage: args.sabotage.clone(),
+        jobs: args.jobs.unwrap_or(cores),
+        stop_early: args.sabotage.is_some(),
+        verbose: args.verbose,
+    };
+    if let Some(path) = &args.history {
+        let verdict = batch::one(args.seed, args.seconds, args.sabotage.as_deref(), Some(path))?;
+        println!("{} operations, history in {}", verdict.operations, path.display());
+    }
+    match args.sabotage.as_deref() {
+        None => healthy(&batch),
+        Some("all") => {
+            let mut missed = 0;
+            for (name, _) in store::SABOTAGES {
+                let batch = Batch { sabotage: Some((*name).to_owned()), ..batch.clone() };
+                missed += u64::from(!sabotaged(&batch, name)?);
+            }
+            let all = store::SABOTAGES.len() as u64;
+            println!("{} of {all} sabotages caught", all - missed);
+            Ok(missed == 0)
+        }
+        // One that is chosen by name is a store with a violation: the exit code says so.
+        Some(name) => sabotaged(&batch, name).map(|caught| !caught),
+    }
+}
+
+fn healthy(batch: &Batch) -> Result<bool, String> {
+    let started = Instant::now();
+    let summary = batch.run()?;
+    println!(
+        "{} seeds of {} s, {} operations, {} steps, hash {:016x}, {:.1} s: {}",
+        summary.runs,
+        batch.seconds,
+        summary.operations,
+        summary.steps,
+        summary.hash,
+        started.elapsed().as_secs_f64(),
+        if summary.failed.is_empty() {
+            "no violation".to_owned()
+        } else {
+            format!("{} seeds with violations", summary.failed.len())
+        }
+    );
+    Ok(summary.failed.is_empty())
+}
+
+/// Whether the sabotage was found.
+fn sabotaged(batch: &Batch, name: &str) -> Result<bool, String> {
+    let started = Instant::now();
+    let summary = batch.run()?;
+    let first = summary.failed.first_key_value();
+    let found = first.and_then(|(seed, violations)| Some((seed, violations.first()?)));
+    let seconds = started.elapsed().as_secs_f64();
+    match found {
+        Some((seed, violation)) => println!(
+            "| {name} | {} | {} | {} |",
+            violation.invariant,
+            seed - batch.first_seed + 1,
+            violation.text.chars().take(140).collect::<String>()
+        ),
+        None => println!("{name}: NOT caught after {} seeds ({seconds:.1} s)", summary.runs),
+    }
+    Ok(found.is_some())
+}
+
+fn check(path: &PathBuf) -> Result<bool, String> {
+    let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let records = history::read(BufReader::new(file)).map_err(|e| format!("{}: {e}", path.display()))?;
+    let violations = invariants::check(&records);
+    for violation in &violations {
+        println!("{}: {}", violation.invariant, violation.text);
+    }
+    println!("{} records, {} violations", records.len(), violations.len());
+    Ok(violations.is_empty())
+}

@@ -71,6 +71,9 @@ fn rejected(rejection: Rejection) -> Status {
         Rejection::StorageFull { used, limit } => Status::storage_full(format!(
             "storage is full: {used} of {limit} bytes are in use; deletes still work"
         )),
+        Rejection::DiskFull { free, total } => Status::storage_full(format!(
+            "the disk of this server is nearly full: {free} of {total} bytes are free; deletes still work"
+        )),
         Rejection::TooLarge { what, size, limit } => {
             Status::request_entity_too_large(format!("{what} has {size} bytes, the limit is {limit}"))
         }

@@ -90,6 +90,10 @@ pub struct Limits {
     pub history_bytes: u64,
     /// Size of one file of the log.
     pub segment_bytes: u64,
+    /// Bytes that are kept on the disk and freed when it is full, so that a member can go on with
+    /// deletes and restart; at most a tenth of the disk. With less than this free, writes that
+    /// grow the store are refused.
+    pub ballast_bytes: u64,
     /// Log entries after which a snapshot is made.
     pub snapshot_entries: u64,
     /// Bytes of log after which one is made, whatever the number of entries.
@@ -111,6 +115,7 @@ impl Default for Limits {
             history_events: 200_000,
             history_bytes: 256 << 20,
             segment_bytes: 32 << 20,
+            ballast_bytes: 32 << 20,
             snapshot_entries: 50_000,
             snapshot_bytes: 128 << 20,
             snapshot_trail: 1_000,

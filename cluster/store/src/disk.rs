@@ -39,12 +39,42 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// What the operating system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// How much room the disk of a folder has; `None` when that can not be told.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn space(&self, path: &Path) -> io::Result<Option<DiskSpace>> {
+        let _ = path;
+        Ok(None)
+    }
+    /// Makes a file of this size that really takes its room; nothing is left of it on an error.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let _ = (path, bytes);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// The length of a file; `None` when there is none.
+    fn length(&self, path: &Path) -> Option<u64> {
+        let _ = path;
+        None
+    }
     /// Takes the lock file of a data folder, held until the value is dropped; `None` when another
     /// process holds it.
     ///
     /// # Errors
     /// What the operating system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
+}
+
+/// Bytes of a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Those that we may still write.
+    pub free: u64,
+    /// All.
+    pub total: u64,
 }
 
 /// An open file.
@@ -81,6 +111,9 @@ pub trait DiskFile: Send + Sync + 'static {
     /// # Errors
     /// What the operating system says.
     fn truncate(&self, len: u64) -> io::Result<()>;
+    /// After a failed sync: what is read from now on comes from the disk, not from memory that
+    /// never got there.
+    fn forget(&self) {}
 }
 
 /// The whole of a file.
@@ -136,6 +169,24 @@ impl Disk for HostDisk {
         File::open(path)?.sync_all()
     }
 
+    fn space(&self, path: &Path) -> io::Result<Option<DiskSpace>> {
+        let told = rustix::fs::statvfs(path)?;
+        Ok(Some(DiskSpace { free: told.f_bavail * told.f_frsize, total: told.f_blocks * told.f_frsize }))
+    }
+
+    fn reserve(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = open_file(path)?;
+        let made = match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Err(rustix::io::Errno::OPNOTSUPP) => fill(&file, bytes),
+            done => done.map_err(io::Error::from),
+        };
+        made.and_then(|()| file.sync_all()).or_else(|error| fs::remove_file(path).and(Err(error)))
+    }
+
+    fn length(&self, path: &Path) -> Option<u64> {
+        fs::metadata(path).ok().map(|meta| meta.len())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         let file = open_file(path)?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -144,6 +195,18 @@ impl Disk for HostDisk {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Writes zeros, where the file system can not give room otherwise.
+fn fill(file: &File, bytes: u64) -> io::Result<()> {
+    let zeros = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < bytes {
+        let len = zeros.len().min((bytes - at) as usize);
+        file.write_all_at(&zeros[..len], at)?;
+        at += len as u64;
+    }
+    Ok(())
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -169,6 +232,12 @@ impl DiskFile for File {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.set_len(len)
+    }
+
+    fn forget(&self) {
+        if let Err(error) = rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed) {
+            tracing::warn!(%error, "cannot drop a file from memory");
+        }
     }
 }
 

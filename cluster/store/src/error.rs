@@ -27,7 +27,7 @@ pub enum OpenError {
     },
     /// A file is damaged in its acknowledged part.
     #[error(
-        "{path} is damaged at byte {offset}: {problem}. This member must not vote with it. Remove the member from the cluster, empty its data folder and join it again; if no quorum is left, recover from the newest intact member"
+        "{path} is damaged at byte {offset}: {problem}. This member must not vote with it. Empty its data folder and join it again: it gets its seat back; if no quorum is left, recover from the newest intact member"
     )]
     Damaged {
         /// The file.
@@ -35,6 +35,14 @@ pub enum OpenError {
         /// Where the damage begins.
         offset: u64,
         /// What is wrong.
+        problem: String,
+    },
+    /// A file or folder is not what is needed.
+    #[error("{path} can not be used: {problem}")]
+    Unusable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
         problem: String,
     },
     /// The folder belongs to another member.
@@ -133,6 +141,14 @@ pub enum Rejection {
         used: u64,
         /// The limit.
         limit: u64,
+    },
+    /// The disk of the member that was asked is nearly full and the write would grow the store.
+    #[error("the disk is nearly full: {free} of {total} bytes are free; deletes still work")]
+    DiskFull {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes of the disk.
+        total: u64,
     },
     /// An object or the whole transaction is over a limit.
     #[error("{what} has {size}, the limit is {limit}")]

@@ -29,10 +29,16 @@
 //!   resume from the last revision it saw. Nothing a watcher does slows the writer.
 //! - **Time** arrives in log entries. An object with a TTL is deleted by a proposal of the leader,
 //!   as an ordinary delete event, soon after its time (not at it), as long as there is a quorum.
-//! - **Membership** ([`Store::add_member`], [`Store::remove_member`]): the leader does it in steps,
-//!   each safe by itself; asking again resumes. What could stop the cluster is refused.
+//! - **Membership** ([`Store::add_member`], [`Store::promote_member`], [`Store::remove_member`]): the
+//!   leader does it in steps, each safe by itself; asking again resumes. What could stop the cluster
+//!   is refused: those who are to be the quorum must answer first. A new member at the address of a
+//!   dead one takes its seat, in one change.
+//! - **Snapshots** ([`Store::snapshot`], [`offline`]): everything at one revision, as a stream that
+//!   blocks nobody. A cluster founded from one goes on at a revision that nobody has seen.
 //! - **Limits** ([`Limits`]): each is refused by name. At the size limit writes that grow the store
 //!   are refused, deletes work, and objects with a TTL are removed early.
+//! - **Room**: shortly before the disk is full, what grows is refused by name and the log is cut; when it
+//!   is full all the same, a ballast is given up, so that deletes and restarts still work.
 //! - **Faults**: a member whose disk fails, or whose acknowledged data is damaged, stops taking part
 //!   and says why ([`Store::stopped`], [`OpenError`]); it never guesses. A torn tail of the log that
 //!   was never acknowledged is cut at start.
@@ -53,12 +59,13 @@
 //! | `object.rs`, `error.rs`, `config.rs` | the words: objects, transactions, errors, limits |
 //! | `view.rs`, `watch/` | reading and watching |
 //! | `store.rs`, `open.rs`, `tasks.rs` | the door, putting it together, what runs behind it |
-//! | `machine/`, `snapshot.rs` | the state, and its form on disk |
-//! | `wal/`, `disk.rs` | the log, and the disk behind a trait |
+//! | `machine/`, `snapshot.rs`, `export.rs` | the state, its form on disk, and as a stream |
+//! | `wal/`, `disk.rs`, `room.rs` | the log, the disk behind a trait, and what happens when it is full |
 //! | `proposals.rs`, `batcher.rs`, `reads.rs` | writes and linearizable reads under way |
 //! | `peer/` | how members talk |
 //! | `failover.rs`, `members.rs`, `leadership.rs` | who leads, who belongs |
 //! | `work.rs`, `sabotage.rs`, `inspect.rs` | threads or the simulator's time; deliberate faults and a look inside for it |
+//! | `offline.rs` | snapshots checked and restored, lost quorums recovered, on files that nobody uses |
 //! | `raft.rs`, `codec.rs`, `metrics.rs` | openraft's types and log entries, bytes, numbers |
 
 mod batcher;
@@ -66,6 +73,7 @@ mod codec;
 mod config;
 mod disk;
 mod error;
+mod export;
 mod failover;
 #[cfg(feature = "sabotage")]
 mod inspect;
@@ -74,11 +82,13 @@ mod machine;
 mod members;
 mod metrics;
 mod object;
+pub mod offline;
 mod open;
 mod peer;
 mod proposals;
 mod raft;
 mod reads;
+mod room;
 #[cfg_attr(not(feature = "sabotage"), allow(dead_code))]
 mod sabotage;
 mod snapshot;
@@ -91,17 +101,19 @@ mod work;
 
 pub use batcher::Clock;
 pub use config::{DEFAULT_HISTORY, Limits, StoreConfig, Timings};
-pub use disk::{Disk, DiskFile, HostDisk};
+pub use disk::{Disk, DiskFile, DiskSpace, HostDisk};
 pub use error::{Compacted, Doubt, MembershipError, OpenError, ReadError, Rejection, WriteError};
+pub use export::SnapshotStream;
 #[cfg(feature = "sabotage")]
 pub use inspect::LogRecord;
 pub use leadership::Leadership;
+pub use members::Member;
 pub use object::{Applied, Guard, MemberId, Object, Op, Pairs, Put, Revision, SpliceRange, Txn};
 pub use open::Environment;
 pub use peer::{Incoming, Listener, Network, Socket};
 #[cfg(feature = "sabotage")]
 pub use sabotage::{SABOTAGES, Sabotage, choose as choose_sabotage};
-pub use store::{Member, Status, Store};
+pub use store::{Status, Store};
 pub use view::{Consistency, View};
 pub use watch::{Event, EventKind, WatchEnd, WatchItem, WatchRequest, WatchStream};
 pub use work::{Pace, Work};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, exponential_buckets,
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    exponential_buckets,
 };
 
 /// Everything that is counted.
@@ -31,6 +32,9 @@ pub(crate) struct Metrics {
     pub objects: IntGauge,
     pub bytes: IntGauge,
     pub history_bytes: IntGauge,
+    pub history_revisions: IntGauge,
+    pub history_seconds: IntGauge,
+    pub sizes: Sizes,
     pub watchers: IntGauge,
     pub watchers_lagged: IntCounter,
     pub events: IntCounter,
@@ -88,6 +92,13 @@ impl Metrics {
             objects: make.gauge("trireme_store_objects", "Objects")?,
             bytes: make.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of all objects")?,
             history_bytes: make.gauge("trireme_store_history_bytes", "Bytes that only the history holds")?,
+            history_revisions: make.gauge(
+                "trireme_store_history_revisions",
+                "Revisions that can still be read and watched from",
+            )?,
+            history_seconds: make
+                .gauge("trireme_store_history_seconds", "Time since the oldest change in the history")?,
+            sizes: Sizes::new(&make)?,
             watchers: make.gauge("trireme_store_watchers", "Watches open")?,
             watchers_lagged: make
                 .counter("trireme_store_watchers_lagged_total", "Watches cut off for lagging")?,
@@ -98,6 +109,34 @@ impl Metrics {
             peer_received: make
                 .counter("etcd_network_peer_received_bytes_total", "Bytes received from peers")?,
         }))
+    }
+}
+
+/// What there is, and how much room it takes.
+pub(crate) struct Sizes {
+    pub voters: IntGauge,
+    pub learners: IntGauge,
+    /// By kind: the first two segments of a key.
+    pub kind_bytes: IntGaugeVec,
+    pub kind_objects: IntGaugeVec,
+    pub snapshot_bytes: IntGauge,
+    pub disk_free: IntGauge,
+    pub disk_low: IntGauge,
+}
+
+impl Sizes {
+    fn new(make: &Maker<'_>) -> Result<Sizes, prometheus::Error> {
+        Ok(Sizes {
+            disk_free: make
+                .gauge("trireme_store_disk_free_bytes", "Room left on the disk, when looked last")?,
+            disk_low: make
+                .gauge("trireme_store_disk_low", "1 while the disk is nearly full and nothing may grow")?,
+            kind_bytes: make.gauges("trireme_store_kind_bytes", "Bytes of all objects of a kind", "kind")?,
+            kind_objects: make.gauges("trireme_store_kind_objects", "Objects of a kind", "kind")?,
+            voters: make.gauge("trireme_store_voters", "Members that vote")?,
+            learners: make.gauge("trireme_store_learners", "Members that do not vote")?,
+            snapshot_bytes: make.gauge("trireme_store_snapshot_bytes", "Bytes of the snapshot on disk")?,
+        })
     }
 }
 
@@ -118,6 +157,12 @@ impl Maker<'_> {
 
     fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
         let made = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        let made = IntGaugeVec::new(Opts::new(name, help), &[label])?;
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }

@@ -17,14 +17,15 @@ use crate::disk::{self, Disk, Layout};
 use crate::error::{Doubt, OpenError};
 use crate::failover::Failover;
 use crate::leadership::Leadership;
-use crate::machine::{HistoryLimits, Machine, Published, SnapshotFiles, State};
+use crate::machine::{HistoryLimits, Machine, Meter, Published, SnapshotFiles, State};
 use crate::members::Members;
 use crate::metrics::Metrics;
 use crate::object::MemberId;
-use crate::peer::{self, Factory, Network, Peers, Service};
+use crate::peer::{self, Factory, Inbox, Network, Peers, Service};
 use crate::proposals::{Proposer, ProposerConfig, Waiters};
 use crate::raft::Raft;
 use crate::reads::{LeaderReads, Reads, Round};
+use crate::room::Room;
 use crate::store::Inner;
 use crate::tasks;
 use crate::wal::{Wal, WalConfig};
@@ -52,12 +53,52 @@ const MEMBER_VERSION: u8 = 1;
 
 /// Whose folder it is, and how often it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MemberFile {
-    id: MemberId,
+pub(crate) struct MemberFile {
+    pub id: MemberId,
     /// A random number, made with the folder.
-    folder: u64,
+    pub folder: u64,
     boot: u64,
     check: u32,
+}
+
+impl MemberFile {
+    pub(crate) fn new(id: MemberId) -> MemberFile {
+        MemberFile { id, folder: rand::random(), boot: 0, check: 0 }
+    }
+
+    /// The file of a folder; `None` when it is empty.
+    pub(crate) fn read(disk: &dyn Disk, layout: &Layout) -> Result<Option<MemberFile>, OpenError> {
+        let path = layout.member();
+        let bytes = disk::read_all(disk, &path).map_err(io_error("read", &path))?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let damaged = |problem: String| OpenError::Damaged { path: path.clone(), offset: 0, problem };
+        let member: MemberFile =
+            codec::decode_versioned(&bytes, MEMBER_VERSION).map_err(|e| damaged(e.to_string()))?;
+        if member.check != member.checksum() {
+            return Err(damaged("its checksum does not fit".to_owned()));
+        }
+        Ok(Some(member))
+    }
+
+    /// Writes a folder's file.
+    pub(crate) fn write(mut self, disk: &dyn Disk, layout: &Layout) -> Result<MemberFile, OpenError> {
+        self.check = self.checksum();
+        let path = layout.member();
+        disk::replace(disk, &path, &self.bytes()).map_err(io_error("write", &path))?;
+        Ok(self)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        codec::encode_versioned_into(MEMBER_VERSION, self, &mut bytes);
+        bytes
+    }
+
+    fn checksum(&self) -> u32 {
+        crc32fast::hash(&codec::encode(&(self.id, self.folder, self.boot)))
+    }
 }
 
 /// Opens the folder and starts everything.
@@ -99,6 +140,7 @@ struct Core {
     waiters: Arc<Waiters>,
     snapshots: Arc<SnapshotFiles>,
     boot: u64,
+    room: Arc<Room>,
     lock: Box<dyn Send + Sync>,
 }
 
@@ -109,7 +151,7 @@ async fn start_raft(
     metrics: &Arc<Metrics>,
     work: &Work,
 ) -> Result<Core, OpenError> {
-    let Files { lock, member, snapshots, state, wal } = files;
+    let Files { lock, room, member, snapshots, state, wal } = files;
     let boot = member.boot;
     let published = Published::new();
     let waiters = Arc::new(Waiters::default());
@@ -125,6 +167,7 @@ async fn start_raft(
         published: published.clone(),
         waiters: waiters.clone(),
         files: snapshots.clone(),
+        meter: Meter::new(metrics.clone()),
         metrics: metrics.clone(),
         work: work.clone(),
     };
@@ -134,7 +177,7 @@ async fn start_raft(
         Raft::new(cfg.id, config, Factory { peers: peers.clone(), work: work.clone() }, wal.clone(), machine)
             .await
             .map_err(|e| OpenError::Raft { problem: e.to_string() })?;
-    Ok(Core { raft, wal, published, waiters, snapshots, boot, lock })
+    Ok(Core { raft, wal, published, waiters, snapshots, boot, room, lock })
 }
 
 fn assemble(
@@ -146,21 +189,18 @@ fn assemble(
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> (Arc<Inner>, Service) {
-    let Environment { clock, work, .. } = env;
-    let Core { raft, wal, published, waiters, snapshots, boot, lock } = core;
+    let Core { raft, wal, published, waiters, snapshots, boot, room, lock } = core;
     let (stop, stopped) = watch::channel(None::<Doubt>);
-    let batcher = Batcher::start(raft.clone(), clock.clone(), stale_after(&cfg.timings), metrics.clone());
+    let batcher = Batcher::start(raft.clone(), env.clock.clone(), stale_after(&cfg.timings), metrics.clone());
     let leader_reads = LeaderReads::start(raft.clone(), metrics.clone(), cancel.child_token());
-    let reads = Reads::start(
-        Round {
-            leader: leader_reads.clone(),
-            peers: peers.clone(),
-            published: published.clone(),
-            leadership: leadership.clone(),
-            timeout: cfg.timings.read,
-        },
-        cancel.child_token(),
-    );
+    let round = Round {
+        leader: leader_reads.clone(),
+        peers: peers.clone(),
+        published: published.clone(),
+        leadership: leadership.clone(),
+        timeout: cfg.timings.read,
+    };
+    let reads = Reads::start(round, cancel.child_token());
     let members = Members::new(raft.clone(), peers.clone(), leadership.clone(), cfg.timings.clone());
     let failover = Failover::new(raft.clone(), peers.clone(), leadership.clone());
     let proposer = Proposer::start(ProposerConfig {
@@ -183,9 +223,8 @@ fn assemble(
         reads: leader_reads,
         members: members.clone(),
         failover: failover.clone(),
-        files: snapshots,
+        inbox: Inbox::new(snapshots, env.work.clone()),
         metrics: metrics.clone(),
-        work: work.clone(),
     };
     let inner = Inner {
         cfg,
@@ -200,8 +239,9 @@ fn assemble(
         failover,
         leadership,
         metrics,
-        clock,
-        work,
+        room,
+        clock: env.clock,
+        work: env.work,
         stop,
         cancel,
         tasks: TaskTracker::new(),
@@ -239,6 +279,7 @@ fn stale_after(timings: &Timings) -> Duration {
 /// What the data folder holds.
 struct Files {
     lock: Box<dyn Send + Sync>,
+    room: Arc<Room>,
     member: MemberFile,
     snapshots: Arc<SnapshotFiles>,
     state: State,
@@ -253,8 +294,13 @@ fn open_files(cfg: &StoreConfig, env: &Environment, metrics: Arc<Metrics>) -> Re
     let path = layout.lock();
     let lock = disk.lock(&path).map_err(io_error("lock", &path))?;
     let lock = lock.ok_or(OpenError::Locked { path })?;
-    let member = count_boot(disk.as_ref(), &layout, cfg.id)?;
-    let (snapshots, state) = SnapshotFiles::open(disk.clone(), layout.snapshots())?;
+    let room = Room::open(disk.clone(), layout.root.clone(), cfg.limits.ballast_bytes, metrics.clone());
+    let member = count_boot(disk.as_ref(), &layout, cfg.id, &room)?;
+    let (snapshots, state) = SnapshotFiles::open(disk.clone(), layout.snapshots(), room.clone())?;
+    if let Some((_, blob)) = snapshots.current() {
+        let path = &blob.path;
+        metrics.sizes.snapshot_bytes.set(blob.file.len().map_err(io_error("read", path))? as i64);
+    }
     let config = WalConfig {
         disk: disk.clone(),
         dir: layout.wal(),
@@ -264,43 +310,27 @@ fn open_files(cfg: &StoreConfig, env: &Environment, metrics: Arc<Metrics>) -> Re
         long_bytes: cfg.limits.snapshot_bytes,
         metrics,
         work: env.work.clone(),
+        room: room.clone(),
     };
     let wal = Wal::open(config, state.root.applied)?;
     disk.sync_dir(&layout.root).map_err(io_error("sync", &layout.root))?;
-    Ok(Files { lock, member, snapshots, state, wal })
+    Ok(Files { lock, room, member, snapshots, state, wal })
 }
 
 /// Checks whose folder it is and counts the start.
-fn count_boot(disk: &dyn Disk, layout: &Layout, id: MemberId) -> Result<MemberFile, OpenError> {
-    let path = layout.member();
-    let bytes = disk::read_all(disk, &path).map_err(io_error("read", &path))?;
-    let mut member = if bytes.is_empty() {
-        MemberFile { id, folder: rand::random(), boot: 0, check: 0 }
-    } else {
-        let damaged = |problem: String| OpenError::Damaged { path: path.clone(), offset: 0, problem };
-        let member: MemberFile =
-            codec::decode_versioned(&bytes, MEMBER_VERSION).map_err(|e| damaged(e.to_string()))?;
-        if member.check != checksum(&member) {
-            return Err(damaged("its checksum does not fit".to_owned()));
-        }
-        member
-    };
+fn count_boot(disk: &dyn Disk, layout: &Layout, id: MemberId, room: &Room) -> Result<MemberFile, OpenError> {
+    let mut member = MemberFile::read(disk, layout)?.unwrap_or_else(|| MemberFile::new(id));
     if member.id != id {
         return Err(OpenError::ForeignFolder { path: layout.root.clone(), found: member.id, expected: id });
     }
     member.boot += 1;
-    member.check = checksum(&member);
-    let mut bytes = Vec::new();
-    codec::encode_versioned_into(MEMBER_VERSION, &member, &mut bytes);
-    disk::replace(disk, &path, &bytes).map_err(io_error("write", &path))?;
-    Ok(member)
+    member.check = member.checksum();
+    let path = layout.member();
+    let written = room.make(|| disk::replace(disk, &path, &member.bytes()));
+    written.map(|()| member).map_err(io_error("write", &path))
 }
 
-fn checksum(member: &MemberFile) -> u32 {
-    crc32fast::hash(&codec::encode(&(member.id, member.folder, member.boot)))
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::Io { action, path, source }
 }

@@ -12,12 +12,13 @@ use tokio_util::task::TaskTracker;
 use crate::batcher::{Clock, host_clock};
 use crate::codec;
 use crate::config::{Limits, StoreConfig};
-use crate::disk::HostDisk;
+use crate::disk::{DiskSpace, HostDisk};
 use crate::error::{Compacted, Doubt, MembershipError, OpenError, ReadError, Rejection, WriteError};
+use crate::export::{self, SnapshotStream};
 use crate::failover::Failover;
 use crate::leadership::Leadership;
-use crate::machine::Published;
-use crate::members::Members;
+use crate::machine::{Published, Root};
+use crate::members::{self, Member, Members};
 use crate::metrics::Metrics;
 use crate::object::{Applied, MemberId, Object, Op, Put, Revision, Txn};
 use crate::open::{self, Environment};
@@ -25,6 +26,7 @@ use crate::peer::{MembersRequest, Peers, TlsNetwork};
 use crate::proposals::Proposer;
 use crate::raft::{Body, Peer, Raft, TxnRef};
 use crate::reads::Reads;
+use crate::room::Room;
 use crate::view::{Consistency, View};
 use crate::wal::Wal;
 use crate::watch::{Hub, WatchRequest, WatchStream};
@@ -50,6 +52,7 @@ pub(crate) struct Inner {
     pub failover: Arc<Failover>,
     pub leadership: watch::Receiver<Leadership>,
     pub metrics: Arc<Metrics>,
+    pub room: Arc<Room>,
     pub clock: Clock,
     pub work: Work,
     /// Set when the store stops or fails: why.
@@ -60,19 +63,6 @@ pub(crate) struct Inner {
     pub lock: parking_lot::Mutex<Option<Box<dyn Send + Sync>>>,
     /// Rung when there is no room.
     pub shed: Notify,
-}
-
-/// One member, as this replica knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Who.
-    pub id: MemberId,
-    /// Where peers reach it.
-    pub addr: String,
-    /// It votes; otherwise it only receives.
-    pub voter: bool,
-    /// On the leader: the last log entry it is known to have; none elsewhere.
-    pub matched: Option<u64>,
 }
 
 /// How this replica does.
@@ -210,6 +200,12 @@ impl Store {
             self.inner.shed.notify_one();
             return Err(Rejection::StorageFull { used, limit: limits.total_bytes });
         }
+        if growth > 0
+            && let Some(DiskSpace { free, total }) = self.inner.room.is_low(growth.unsigned_abs(), used)
+        {
+            self.inner.shed.notify_one();
+            return Err(Rejection::DiskFull { free, total });
+        }
         Ok(())
     }
 
@@ -225,13 +221,26 @@ impl Store {
         if consistency == Consistency::Local {
             return Ok(self.inner.published.root().view());
         }
+        self.confirmed().await.map(|root| root.view())
+    }
+
+    /// A state that has every write acknowledged before the call.
+    async fn confirmed(&self) -> Result<Arc<Root>, ReadError> {
         if self.inner.stop.borrow().is_some() {
             return Err(ReadError::ShuttingDown);
         }
         if !self.has_membership() {
             return Err(ReadError::NotReady);
         }
-        self.inner.reads.root().await.map(|root| root.view())
+        self.inner.reads.root().await
+    }
+
+    /// Everything, history included, in the form that [`crate::offline`] reads. Blocks nobody.
+    ///
+    /// # Errors
+    /// Leadership could not be confirmed.
+    pub async fn snapshot(&self) -> Result<SnapshotStream, ReadError> {
+        self.confirmed().await.map(export::stream)
     }
 
     /// The snapshot of exactly this revision, within the history.
@@ -250,13 +259,30 @@ impl Store {
         self.inner.hub.watch(request)
     }
 
-    /// Adds a member, or corrects its address: learner, caught up, voter. Idempotent, resumable,
-    /// any replica accepts it.
+    /// Adds a member, or corrects its address: learner, caught up, voter. A dead member of the same
+    /// address loses its vote by the same change: the new one takes its seat. Idempotent,
+    /// resumable, any replica accepts it.
     ///
     /// # Errors
     /// See [`MembershipError`].
     pub async fn add_member(&self, id: MemberId, addr: String) -> Result<(), MembershipError> {
-        self.inner.members.change(MembersRequest::Add { id, addr }).await
+        self.inner.members.change(MembersRequest::Add { id, addr }).await.map(drop)
+    }
+
+    /// Adds a member that receives everything and has no vote, until it is promoted.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn add_learner(&self, id: MemberId, addr: String) -> Result<(), MembershipError> {
+        self.inner.members.change(MembersRequest::AddLearner { id, addr }).await.map(drop)
+    }
+
+    /// Gives a learner that has caught up its vote. Idempotent; any replica accepts it.
+    ///
+    /// # Errors
+    /// See [`MembershipError`].
+    pub async fn promote_member(&self, id: MemberId) -> Result<(), MembershipError> {
+        self.inner.members.change(MembersRequest::Promote { id }).await.map(drop)
     }
 
     /// Removes a member. Idempotent; any replica accepts it.
@@ -264,7 +290,23 @@ impl Store {
     /// # Errors
     /// See [`MembershipError`].
     pub async fn remove_member(&self, id: MemberId) -> Result<(), MembershipError> {
-        self.inner.members.change(MembersRequest::Remove { id }).await
+        self.inner.members.change(MembersRequest::Remove { id }).await.map(drop)
+    }
+
+    /// Makes a voter lead: this one, or the one that has the most of the log. Any replica accepts it.
+    ///
+    /// # Errors
+    /// It does not vote, is not in reach, or did not take over.
+    pub async fn lead(&self, id: Option<MemberId>) -> Result<(), MembershipError> {
+        self.inner.members.change(MembersRequest::Lead { id }).await.map(drop)
+    }
+
+    /// Everybody who belongs, as the leader knows it now; asks once.
+    ///
+    /// # Errors
+    /// No leader is known or in reach.
+    pub async fn members(&self) -> Result<Vec<Member>, MembershipError> {
+        self.inner.members.ask_leader().await
     }
 
     /// How this replica does.
@@ -274,18 +316,7 @@ impl Store {
         let root = inner.published.root();
         let leadership = *inner.leadership.borrow();
         let metrics = inner.raft.metrics().borrow_watched().clone();
-        let membership = &metrics.membership_config;
-        let voters: HashSet<MemberId> = membership.voter_ids().collect();
-        let matched = |id: &MemberId| {
-            metrics.replication.as_ref().and_then(|all| all.get(id).copied().flatten()).map(|id| id.index)
-        };
-        let members = membership.nodes().map(|(id, node)| Member {
-            id: *id,
-            addr: node.addr.clone(),
-            voter: voters.contains(id),
-            matched: matched(id),
-        });
-        let members: Vec<Member> = members.collect();
+        let members = members::list(&metrics, inner.cfg.id);
         let healthy = if let Some(stop) = &*inner.stop.borrow() {
             Err(stop.to_string())
         } else if members.is_empty() {
@@ -330,13 +361,13 @@ impl Store {
     /// # Errors
     /// No other voter is in reach, or it did not take over.
     pub async fn transfer_leadership(&self) -> Result<(), MembershipError> {
-        self.inner.members.hand_over().await
+        self.inner.members.hand_over(None).await
     }
 
     /// Hands over leadership, stops taking part and closes the files. Watches end with `Shutdown`.
     pub async fn shutdown(&self) {
         if self.inner.leadership.borrow().is_self
-            && let Err(error) = self.inner.members.hand_over().await
+            && let Err(error) = self.inner.members.hand_over(None).await
         {
             tracing::info!(%error, "leaving without a hand-over");
         }

@@ -20,6 +20,11 @@ const EXPIRE_AT_ONCE: u32 = 256;
 /// After a proposal to expire failed.
 const EXPIRE_AGAIN: Duration = Duration::from_millis(500);
 
+/// Between two snapshots that are made because room is short.
+const SHRINK_AGAIN: Duration = Duration::from_secs(5);
+/// A snapshot that takes longer was not made, for want of room.
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
+
 /// Starts all of them; they end when the store is cancelled.
 pub(crate) fn start(inner: &Arc<Inner>, leadership: watch::Sender<Leadership>) {
     let spawn = |task: futures::future::BoxFuture<'static, ()>| {
@@ -81,6 +86,9 @@ async fn follow_raft(inner: &Inner, leadership: &watch::Sender<Leadership>) {
 
 fn follow_members(inner: &Inner, now: &ServerMetrics, known: &mut HashMap<MemberId, Peer>) {
     let membership = &now.membership_config;
+    let voters = membership.voter_ids().count();
+    inner.metrics.sizes.voters.set(voters as i64);
+    inner.metrics.sizes.learners.set((membership.nodes().count() - voters) as i64);
     let book = inner.peers.book();
     let members: BTreeSet<MemberId> = membership.nodes().map(|(id, _)| *id).collect();
     known.retain(|id, _| {
@@ -127,11 +135,34 @@ async fn dispatch(inner: Arc<Inner>) {
 /// Makes a snapshot when the log is long, so that it can be cut.
 async fn compact(inner: Arc<Inner>) {
     loop {
-        inner.wal.long().await;
-        if let Err(error) = inner.raft.trigger().snapshot().await {
+        let short = tokio::select! {
+            () = inner.wal.long() => false,
+            () = inner.room.shrink() => true,
+        };
+        if let Err(error) = snapshot_now(&inner, short).await {
             tracing::warn!(%error, "cannot make a snapshot");
         }
+        if short {
+            // Room does not come back at once; the log is not cut for each byte.
+            tokio::time::sleep(SHRINK_AGAIN).await;
+        }
     }
+}
+
+/// Makes a snapshot; when room is short, also cuts the log that is kept behind it for others.
+async fn snapshot_now(inner: &Inner, short: bool) -> Result<(), openraft::errors::Fatal<Types>> {
+    let wanted = inner.published.root().applied;
+    inner.raft.trigger().snapshot().await?;
+    if short {
+        let mut metrics = inner.raft.metrics();
+        let made = metrics.wait_until(move |now| now.snapshot >= wanted);
+        if let Ok(Ok(now)) = tokio::time::timeout(SNAPSHOT_WITHIN, made).await
+            && let Some(upto) = now.snapshot
+        {
+            inner.raft.trigger().purge_log(upto.index).await?;
+        }
+    }
+    Ok(())
 }
 
 /// While this member leads: proposes the end of objects whose time is over.

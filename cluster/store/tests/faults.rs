@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use common::disk::Quota;
 use common::net::MemNet;
-use common::{Cluster, apply, create, delete, linearizable, put, until, write};
+use common::{Cluster, apply, create, delete, linearizable, noise, put, until, write};
 use store::{Doubt, Rejection, WatchEnd, WatchRequest, WriteError};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,6 +33,79 @@ async fn a_leader_whose_disk_fails_steps_aside_and_says_why() {
     apply(cluster.store(next), create("/k/3", "v")).await.expect("the others go on");
     assert_ne!(cluster.store(next).status().leader, Some(leader as u64 + 1));
     assert!(linearizable(cluster.store(next)).await.get("/k/1").is_some());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_whose_disk_failed_rejoins_after_the_repair() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    cluster.failing = (0..3).map(|_| Arc::new(AtomicBool::new(false))).collect();
+    let mut cluster = cluster.grown(3).await;
+    let broken = cluster.follower().await;
+    cluster.failing[broken].store(true, Ordering::SeqCst);
+    let next = (broken + 1) % 3;
+    apply(cluster.store(next), create("/k/1", "v")).await.expect("the others go on");
+    let Doubt::Fault { problem } = cluster.store(broken).stopped().await else { panic!("a fault") };
+    assert!(problem.contains("the disk does not answer"), "{problem}");
+    apply(cluster.store(next), create("/k/2", "v")).await.expect("the others go on");
+    cluster.kill(broken).await;
+    cluster.failing[broken].store(false, Ordering::SeqCst);
+    cluster.open(broken).await;
+    assert_eq!(linearizable(cluster.store(broken)).await.count("/k/"), 2);
+    cluster.shutdown().await;
+}
+
+/// With 12 MB of disk: what grows is refused before the disk is full, deletes work, the log is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nearly_full_disk_takes_deletes_and_restarts() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    cluster.quotas = vec![Quota::of(12 << 20)];
+    cluster.limits.segment_bytes = 256 << 10;
+    let mut cluster = cluster.grown(1).await;
+    let mut count = 0;
+    let refused = loop {
+        match apply(cluster.store(0), create(&format!("/k/{count}"), &noise(100_000))).await {
+            Ok(_) => count += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, WriteError::Rejected(Rejection::DiskFull { .. })), "{refused}");
+    assert!(refused.to_string().contains("deletes still work"), "{refused}");
+    apply(cluster.store(0), write(put("/k/0", "smaller"))).await.expect("does not grow");
+    cluster.kill(0).await;
+    cluster.open(0).await;
+    for index in 1..count {
+        apply(cluster.store(0), delete(&format!("/k/{index}"))).await.expect("deletes work");
+    }
+    assert_eq!(linearizable(cluster.store(0)).await.count("/k/"), 1);
+    cluster.quotas[0].total.fetch_add(20 << 20, Ordering::SeqCst);
+    apply(cluster.store(0), create("/k/new", &noise(100_000))).await.expect("there is room again");
+    cluster.shutdown().await;
+}
+
+/// The disk is full at once, as by another program: the ballast is given up, and the member goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_costs_the_ballast_and_nothing_else() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    cluster.quotas = vec![Quota::of(64 << 20)];
+    let mut cluster = cluster.grown(1).await;
+    apply(cluster.store(0), create("/k/0", &noise(10_000))).await.expect("written");
+    let quota = cluster.quotas[0].clone();
+    let ballast = cluster.data_dir(0).join("ballast");
+    assert_eq!(common::size_of(&ballast), 1 << 20);
+    quota.fill();
+    apply(cluster.store(0), delete("/k/0")).await.expect("the ballast makes room");
+    assert!(!ballast.exists());
+    let refused = apply(cluster.store(0), create("/k/1", &noise(10_000))).await.expect_err("no room");
+    assert!(matches!(refused, WriteError::Rejected(Rejection::DiskFull { .. })), "{refused}");
+    cluster.kill(0).await;
+    cluster.open(0).await;
+    quota.others.store(0, Ordering::SeqCst);
+    apply(cluster.store(0), create("/k/1", &noise(10_000))).await.expect("there is room again");
+    assert_eq!(common::size_of(&ballast), 1 << 20, "the ballast, too");
     cluster.shutdown().await;
 }
 

@@ -1,5 +1,6 @@
 //! Snapshot files: written aside, synced, renamed; exactly one is current.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
-use crate::machine::State;
+use crate::machine::{Root, Session, State};
+use crate::object::MemberId;
 use crate::raft::SnapshotMeta;
+use crate::room::Room;
 use crate::snapshot;
 
 const SUFFIX: &str = ".snap";
@@ -27,6 +30,11 @@ impl Blob {
     /// Reads from the start.
     pub(crate) fn reader(&self) -> BlobReader {
         BlobReader { file: self.file.clone(), position: 0 }
+    }
+
+    /// Reads from a position.
+    pub(crate) fn reader_at(&self, position: u64) -> BlobReader {
+        BlobReader { file: self.file.clone(), position }
     }
 
     /// Writes from the start.
@@ -71,13 +79,18 @@ impl io::Write for BlobWriter {
 pub(crate) struct SnapshotFiles {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    room: Arc<Room>,
     current: Mutex<Option<(SnapshotMeta, Blob)>>,
     next_aside: AtomicU64,
 }
 
 impl SnapshotFiles {
     /// Opens the folder and loads the newest snapshot.
-    pub(crate) fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> Result<(Arc<SnapshotFiles>, State), OpenError> {
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        room: Arc<Room>,
+    ) -> Result<(Arc<SnapshotFiles>, State), OpenError> {
         let io_error = |action, path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { action, path, source }
@@ -92,7 +105,8 @@ impl SnapshotFiles {
                 disk.remove(&path).map_err(io_error("remove", &path))?;
             }
         }
-        let files = SnapshotFiles { disk, dir, current: Mutex::new(None), next_aside: AtomicU64::new(0) };
+        let files =
+            SnapshotFiles { disk, dir, room, current: Mutex::new(None), next_aside: AtomicU64::new(0) };
         let mut state = State::default();
         if let Some(name) = newest {
             let path = files.dir.join(name);
@@ -126,6 +140,39 @@ impl SnapshotFiles {
     /// Removes a file that will not become a snapshot.
     pub(crate) fn discard(&self, blob: &Blob) -> io::Result<()> {
         self.disk.remove(&blob.path)
+    }
+
+    /// Writes a state as the current snapshot; blocking.
+    pub(crate) fn save(&self, state: &State) -> io::Result<Blob> {
+        let root = &state.root;
+        let meta = SnapshotMeta { last_log_id: root.applied, last_membership: root.membership.clone() };
+        self.write(root, &state.sessions, &meta)
+    }
+
+    /// Writes a root and its sessions as the current snapshot; blocking.
+    pub(crate) fn write(
+        &self,
+        root: &Root,
+        sessions: &BTreeMap<MemberId, Session>,
+        meta: &SnapshotMeta,
+    ) -> io::Result<Blob> {
+        let aside = self.room.make(|| self.write_aside(root, sessions))?;
+        self.adopt(meta, &aside)
+    }
+
+    fn write_aside(&self, root: &Root, sessions: &BTreeMap<MemberId, Session>) -> io::Result<Blob> {
+        let aside = self.create()?;
+        let mut out = io::BufWriter::with_capacity(1 << 20, aside.writer());
+        let written = snapshot::write(root, sessions, &mut out).and_then(|()| io::Write::flush(&mut out));
+        // What was not written is not written when the buffer is dropped, either.
+        drop(out.into_parts());
+        match written.and_then(|()| aside.file.sync()) {
+            Ok(()) => Ok(aside),
+            Err(error) => {
+                self.discard(&aside)?;
+                Err(error)
+            }
+        }
     }
 
     /// Makes a written file the current snapshot, unless a newer one is; removes the others.

@@ -5,6 +5,7 @@
 //! and each new state is published before those who wait for it are told.
 
 mod files;
+mod meter;
 mod root;
 mod state;
 #[cfg(test)]
@@ -21,14 +22,14 @@ use openraft::{OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
 pub(crate) use self::files::{Blob, SnapshotFiles};
+pub(crate) use self::meter::Meter;
 pub(crate) use self::root::{Change, Root};
 pub(crate) use self::state::{HistoryLimits, Outcome, Session, State};
 use crate::metrics::Metrics;
 use crate::object::MemberId;
-use crate::raft::{Batch, Entry, LogId, Payload, Proposal, SnapshotMeta, StoredMembership, Ticket, Types};
-use crate::sabotage::{self, Sabotage};
+use crate::raft::{Entry, LogId, SnapshotMeta, StoredMembership, Ticket, Types};
 use crate::work::Work;
-use crate::{codec, proposals::Waiters, snapshot};
+use crate::{proposals::Waiters, room, snapshot};
 
 /// Entries applied before their state is published.
 const PUBLISH_ENTRIES: usize = 64;
@@ -81,6 +82,7 @@ pub(crate) struct Machine {
     pub published: Arc<Published>,
     pub waiters: Arc<Waiters>,
     pub files: Arc<SnapshotFiles>,
+    pub meter: Meter,
     pub metrics: Arc<Metrics>,
     pub work: Work,
 }
@@ -88,6 +90,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Makes the state visible; then, and only then, may anybody be told.
     pub(crate) fn publish(&mut self, done: &mut Vec<(Ticket, Outcome)>) {
+        self.meter.count(&self.state.root);
         self.state.trim(&self.history);
         self.published.publish(&self.state.root);
         let root = &self.state.root;
@@ -95,39 +98,20 @@ impl Machine {
         self.metrics.objects.set(root.objects.len() as i64);
         self.metrics.bytes.set(root.bytes as i64);
         self.metrics.history_bytes.set(root.history_bytes as i64);
+        self.metrics.history_revisions.set((root.revision - root.floor) as i64);
+        let oldest_ms = root.history.front().map_or(root.clock_ms, |change| change.at_ms);
+        self.metrics.history_seconds.set((root.clock_ms.saturating_sub(oldest_ms) / 1000) as i64);
         self.metrics.proposals_applied.set(root.applied_index() as i64);
         self.waiters.complete(done.drain(..));
     }
 
     fn apply_entry(&mut self, entry: &Entry, done: &mut Vec<(Ticket, Outcome)>) -> io::Result<()> {
-        match &entry.payload {
-            Payload::Blank => {}
-            Payload::Membership(membership) => {
-                self.state.root.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+        let (id, boot) = (self.id, self.boot);
+        self.state.apply_entry(entry, boot, |ticket, outcome| {
+            if ticket.member == id && ticket.boot == boot {
+                done.push((ticket, outcome));
             }
-            Payload::Normal(command) => {
-                let batch = Batch::decode(command).map_err(io::Error::other)?;
-                for raw in &batch.proposals {
-                    let proposal: Proposal<'_> = codec::decode(raw.0).map_err(io::Error::other)?;
-                    if sabotage::is(Sabotage::AppliedTwiceAfterRestart)
-                        && self.boot > 1
-                        && entry.log_id.index.is_multiple_of(32)
-                    {
-                        let mut again: Proposal<'_> = codec::decode(raw.0).map_err(io::Error::other)?;
-                        again.ticket.member = 0;
-                        self.state.apply(batch.now_ms, &again);
-                    }
-                    let outcome = self.state.apply(batch.now_ms, &proposal);
-                    self.state.checkpoint();
-                    let ours = proposal.ticket.member == self.id && proposal.ticket.boot == self.boot;
-                    if ours {
-                        done.push((proposal.ticket, outcome));
-                    }
-                }
-            }
-        }
-        self.state.root.applied = Some(entry.log_id);
-        Ok(())
+        })
     }
 }
 
@@ -185,6 +169,7 @@ impl RaftStateMachine<Types> for Machine {
         let kept = meta.clone();
         self.work.run(move || files.adopt(&kept, &blob)).await??;
         self.state = state;
+        self.meter.recount(&self.state.root);
         self.publish(&mut Vec::new());
         let session = self.state.sessions.get(&self.id).filter(|s| s.boot == self.boot);
         self.waiters.skipped(session);
@@ -218,15 +203,20 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let (root, sessions, files) = (self.root.clone(), self.sessions.clone(), self.files.clone());
         let meta = SnapshotMeta { last_log_id: root.applied, last_membership: root.membership.clone() };
         let kept = meta.clone();
-        let write = move || -> io::Result<Blob> {
-            let aside = files.create()?;
-            let mut out = io::BufWriter::with_capacity(1 << 20, aside.writer());
-            snapshot::write(&root, &sessions, &mut out)?;
-            io::Write::flush(&mut out)?;
-            drop(out);
-            files.adopt(&kept, &aside)
+        let written = self.work.run(move || files.write(&root, &sessions, &kept));
+        let blob = match written.await? {
+            Ok(blob) => blob,
+            Err(error) if room::is_full(&error) => {
+                // The log stays as long as it is; a member does not stop for that. The older snapshot,
+                // or an empty one of nothing, is passed over by openraft.
+                tracing::error!(%error, "no room for a new snapshot");
+                let nothing = || Ok((SnapshotMeta::default(), self.files.create()?));
+                let (meta, snapshot) = self.files.current().map_or_else(nothing, io::Result::Ok)?;
+                return Ok(openraft::Snapshot { meta, snapshot });
+            }
+            Err(error) => return Err(error),
         };
-        let blob = self.work.run(write).await??;
+        self.metrics.sizes.snapshot_bytes.set(blob.file.len()? as i64);
         self.metrics.snapshot.observe(started.elapsed().as_secs_f64());
         Ok(openraft::Snapshot { meta, snapshot: blob })
     }

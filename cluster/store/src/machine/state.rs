@@ -1,13 +1,17 @@
 //! Applying entries: deterministic, without clock, without IO.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec;
 use crate::error::Rejection;
 use crate::machine::root::{Change, Checkpoint, Root};
 use crate::object::{Applied, MemberId, Object, Pairs, Revision, spliced};
-use crate::raft::{Body, GuardRef, OpRef, Proposal, PutRef, Ticket, TxnRef};
+use crate::raft::{
+    Batch, Body, Entry, GuardRef, OpRef, Payload, Proposal, PutRef, StoredMembership, Ticket, TxnRef,
+};
 use crate::sabotage::{self, Sabotage};
 use crate::watch::EventKind;
 
@@ -72,6 +76,41 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Applies one entry of the log in this start of the member, and tells what became of each of
+    /// its proposals.
+    pub(crate) fn apply_entry(
+        &mut self,
+        entry: &Entry,
+        boot: u64,
+        mut done: impl FnMut(Ticket, Outcome),
+    ) -> io::Result<()> {
+        match &entry.payload {
+            Payload::Blank => {}
+            Payload::Membership(membership) => {
+                self.root.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+            }
+            Payload::Normal(command) => {
+                let batch = Batch::decode(command).map_err(io::Error::other)?;
+                for raw in &batch.proposals {
+                    let proposal: Proposal<'_> = codec::decode(raw.0).map_err(io::Error::other)?;
+                    if sabotage::is(Sabotage::AppliedTwiceAfterRestart)
+                        && boot > 1
+                        && entry.log_id.index.is_multiple_of(32)
+                    {
+                        let mut again: Proposal<'_> = codec::decode(raw.0).map_err(io::Error::other)?;
+                        again.ticket.member = 0;
+                        self.apply(batch.now_ms, &again);
+                    }
+                    let outcome = self.apply(batch.now_ms, &proposal);
+                    self.checkpoint();
+                    done(proposal.ticket, outcome);
+                }
+            }
+        }
+        self.root.applied = Some(entry.log_id);
+        Ok(())
+    }
+
     /// Applies one proposal at the time that its entry carries.
     pub(crate) fn apply(&mut self, now_ms: u64, proposal: &Proposal<'_>) -> Outcome {
         self.root.clock_ms = self.root.clock_ms.max(now_ms);
@@ -256,6 +295,16 @@ impl State {
             let checkpoint = Checkpoint { revision: root.revision, objects: root.objects.clone() };
             root.checkpoints.push_back(checkpoint);
         }
+    }
+
+    /// Goes on from a later revision, as if all history up to it had been forgotten.
+    pub(crate) fn cut_history(&mut self, revision: Revision) {
+        let root = &mut self.root;
+        root.revision = revision;
+        root.floor = revision;
+        root.history.clear();
+        root.history_bytes = 0;
+        root.checkpoints.clear();
     }
 
     /// Forgets history that is too old or too large.

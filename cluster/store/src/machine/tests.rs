@@ -6,7 +6,7 @@ use super::state::Session;
 use super::*;
 use crate::error::Rejection;
 use crate::object::{Guard, Object, Op, Put, Txn};
-use crate::raft::{Body, TxnRef};
+use crate::raft::{Body, Proposal, TxnRef};
 
 fn limits() -> HistoryLimits {
     HistoryLimits { window: Duration::from_secs(300), changes: 100_000, bytes: 1 << 30 }

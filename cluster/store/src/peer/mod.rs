@@ -2,7 +2,8 @@
 //!
 //! `net.rs` is the network behind a trait (the real one: TCP with mutual TLS); `frame.rs` the
 //! frames; `book.rs` what is known of the peers; `wire.rs` the messages; `link.rs` one outgoing connection, made again when it breaks;
-//! `peers.rs` all of them; `raft_net.rs` gives them to openraft; `server.rs` answers what comes in.
+//! `peers.rs` all of them; `raft_net.rs` gives them to openraft; `server.rs` answers what comes in,
+//! `receive.rs` takes snapshots, over as many connections as it needs.
 //!
 //! Between two members there are up to three connections in each direction, so that a large log
 //! batch or a snapshot never stands before a heartbeat.
@@ -13,6 +14,7 @@ mod link;
 mod net;
 mod peers;
 mod raft_net;
+mod receive;
 mod server;
 mod wire;
 
@@ -22,6 +24,7 @@ pub(crate) use self::net::TlsNetwork;
 pub use self::net::{Incoming, Listener, Network, Socket};
 pub(crate) use self::peers::{Lane, Peers};
 pub(crate) use self::raft_net::Factory;
+pub(crate) use self::receive::Inbox;
 pub(crate) use self::server::{Service, serve};
 pub(crate) use self::wire::{
     Forward, Handed, LeaderGone, LeaderGoneAnswer, MembersRequest, MembersResponse, ReadRefusal,

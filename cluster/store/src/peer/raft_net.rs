@@ -31,6 +31,8 @@ const PIPELINE: usize = 16;
 /// A log batch that is not acknowledged within this time breaks the stream, which starts anew.
 const STALLED: Duration = Duration::from_secs(5);
 const SNAPSHOT_PART: usize = 256 << 10;
+/// A peer says within this time how much of a snapshot it has.
+const SNAPSHOT_BEGIN: Duration = Duration::from_secs(10);
 /// A peer that installs a snapshot answers within this time.
 const SNAPSHOT_ANSWER: Duration = Duration::from_secs(120);
 
@@ -234,9 +236,17 @@ async fn send_snapshot(
     let failed = |error: CallError| StreamingError::from(rpc_error(&error));
     let local = |error: std::io::Error| StreamingError::Network(NetworkError::new(&error));
     let (mut requests, mut answers) = link.stream();
-    let start = SnapshotStart { vote, meta: snapshot.meta };
+    let len = snapshot.snapshot.file.len().map_err(local)?;
+    let start = SnapshotStart { vote, meta: snapshot.meta, len };
     requests.send(Kind::SnapshotStart, &start).await.map_err(failed)?;
-    let mut reader = snapshot.snapshot.reader();
+    let begun = match answer_within(link.peer, &mut answers, SNAPSHOT_BEGIN).await {
+        Ok(begun) => begun,
+        refused => return finish_snapshot(link.peer, refused),
+    };
+    let nonsense = |error| failed(CallError::Nonsense { peer: link.peer, error });
+    // Where an earlier connection broke off.
+    let from: u64 = codec::decode(&begun).map_err(nonsense)?;
+    let mut reader = snapshot.snapshot.reader_at(from);
     loop {
         let read = move || {
             let mut part = vec![0; SNAPSHOT_PART];
@@ -259,13 +269,20 @@ async fn send_snapshot(
         requests.send_raw(Kind::SnapshotPart, &part).await.map_err(failed)?;
     }
     requests.send_raw(Kind::SnapshotEnd, &[]).await.map_err(failed)?;
-    let peer = link.peer;
-    let answer = match tokio::time::timeout(SNAPSHOT_ANSWER, answers.recv()).await {
+    let answer = answer_within(link.peer, &mut answers, SNAPSHOT_ANSWER).await;
+    finish_snapshot(link.peer, answer)
+}
+
+async fn answer_within(
+    peer: MemberId,
+    answers: &mut mpsc::UnboundedReceiver<Answer>,
+    within: Duration,
+) -> Answer {
+    match tokio::time::timeout(within, answers.recv()).await {
         Ok(Some(answer)) => answer,
         Ok(None) => Err(CallError::Lost { peer }),
         Err(_) => Err(CallError::Timeout { peer }),
-    };
-    finish_snapshot(peer, answer)
+    }
 }
 
 fn finish_snapshot(peer: MemberId, answer: Answer) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {

@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 use crate::batcher::Batcher;
 use crate::codec;
 use crate::failover::Failover;
-use crate::machine::{Blob, SnapshotFiles};
 use crate::members::Members;
 use crate::metrics::Metrics;
+use crate::object::MemberId;
 use crate::peer::frame::{self, Frame, Kind};
 use crate::peer::net::{Incoming, Listener, Socket};
 use crate::peer::peers::Peers;
-use crate::peer::wire::{AppendRef, AppendRequest, Forward, Hello, SnapshotStart, VoteRequest, Welcome};
+use crate::peer::receive::{Inbox, Receiving};
+use crate::peer::wire::{AppendRef, AppendRequest, Forward, Hello, VoteRequest, Welcome};
 use crate::raft::Raft;
 use crate::reads::LeaderReads;
-use crate::work::Work;
 
 /// Answers that wait to be written.
 const ANSWERS: usize = 1024;
@@ -38,9 +38,8 @@ pub(crate) struct Service {
     pub reads: LeaderReads,
     pub members: Arc<Members>,
     pub failover: Arc<Failover>,
-    pub files: Arc<SnapshotFiles>,
+    pub inbox: Arc<Inbox>,
     pub metrics: Arc<Metrics>,
-    pub work: Work,
 }
 
 /// Accepts peers until cancelled.
@@ -89,7 +88,7 @@ async fn connection(service: Arc<Service>, incoming: Incoming, cancel: Cancellat
     let (reader, writer) = tokio::io::split(socket);
     let (answers, outgoing) = mpsc::channel(ANSWERS);
     let write = write_answers(writer, outgoing, service.metrics.clone());
-    let session = Session { service, answers, cancel, stream: None, snapshot: None };
+    let session = Session { service, from: hello.from, answers, cancel, stream: None, snapshot: None };
     tokio::select! {
         ended = session.read(reader) => ended,
         ended = write => ended,
@@ -115,19 +114,12 @@ async fn write_answers(
 /// One connection of a peer.
 struct Session {
     service: Arc<Service>,
+    from: MemberId,
     answers: mpsc::Sender<Vec<u8>>,
     cancel: CancellationToken,
     /// The log stream that goes on.
     stream: Option<(u64, mpsc::Sender<AppendRequest>)>,
     snapshot: Option<Receiving>,
-}
-
-/// A snapshot that comes in.
-struct Receiving {
-    id: u64,
-    start: SnapshotStart,
-    blob: Blob,
-    len: u64,
 }
 
 impl Session {
@@ -137,7 +129,7 @@ impl Session {
             self.service.metrics.peer_received.inc_by(frame.body.len() as u64);
             match frame.kind {
                 Kind::AppendStream => self.append_stream(frame).await?,
-                Kind::SnapshotStart => self.snapshot_start(&frame)?,
+                Kind::SnapshotStart => self.snapshot_start(&frame).await?,
                 Kind::SnapshotPart => self.snapshot_part(frame).await?,
                 Kind::SnapshotEnd => self.snapshot_end(),
                 _ => self.answer(frame),
@@ -194,45 +186,44 @@ impl Session {
         sender
     }
 
-    fn snapshot_start(&mut self, frame: &Frame) -> io::Result<()> {
-        let start: SnapshotStart = codec::decode(&frame.body).map_err(io::Error::other)?;
-        let blob = self.service.files.create()?;
-        if let Some(previous) = self.snapshot.replace(Receiving { id: frame.id, start, blob, len: 0 }) {
-            self.service.files.discard(&previous.blob)?;
-        }
-        Ok(())
+    /// Answers how much of it is here already.
+    async fn snapshot_start(&mut self, frame: &Frame) -> io::Result<()> {
+        let start = codec::decode(&frame.body).map_err(io::Error::other)?;
+        // What is under way on this connection is given up first, so that it can be gone on with.
+        self.snapshot = None;
+        let receiving = self.service.inbox.begin(self.from, frame.id, start)?;
+        let have = frame::encode(Kind::Reply, frame.id, &receiving.have());
+        self.snapshot = Some(receiving);
+        self.answers.send(have).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     async fn snapshot_part(&mut self, frame: Frame) -> io::Result<()> {
-        let Some(receiving) = &mut self.snapshot else { return Ok(()) };
-        let (file, at) = (receiving.blob.file.clone(), receiving.len);
-        receiving.len += frame.body.len() as u64;
-        self.service.work.run(move || file.write_at(&frame.body, at)).await?
+        match &mut self.snapshot {
+            Some(receiving) if receiving.id == frame.id => receiving.part(frame.body).await,
+            // The rest of one that was given up.
+            _ => Ok(()),
+        }
     }
 
     fn snapshot_end(&mut self) {
-        let Some(Receiving { id, start, blob, len }) = self.snapshot.take() else { return };
+        let Some(receiving) = self.snapshot.take() else { return };
         let (service, answers) = (self.service.clone(), self.answers.clone());
         tokio::spawn(async move {
-            tracing::info!(bytes = len, last = ?start.meta.last_log_id, "received a snapshot");
-            let snapshot = openraft::Snapshot { meta: start.meta, snapshot: blob };
-            let bytes = match service.raft.install_full_snapshot(start.vote, snapshot).await {
-                Ok(response) => frame::encode(Kind::Reply, id, &response),
-                Err(fatal) => refusal(id, &fatal.to_string()),
+            let (id, start, bytes) = (receiving.id, receiving.start.clone(), receiving.have());
+            let bytes = match receiving.finish().await {
+                Ok(snapshot) => {
+                    tracing::info!(bytes, last = ?start.meta.last_log_id, "received a snapshot");
+                    let snapshot = openraft::Snapshot { meta: start.meta, snapshot };
+                    match service.raft.install_full_snapshot(start.vote, snapshot).await {
+                        Ok(response) => frame::encode(Kind::Reply, id, &response),
+                        Err(fatal) => refusal(id, &fatal.to_string()),
+                    }
+                }
+                Err(error) => refusal(id, &format!("the snapshot is not usable: {error}")),
             };
             // The connection ended: the leader asks again.
             drop(answers.send(bytes).await);
         });
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(receiving) = self.snapshot.take()
-            && let Err(error) = self.service.files.discard(&receiving.blob)
-        {
-            tracing::warn!(%error, "cannot remove a snapshot that was not received whole");
-        }
     }
 }
 

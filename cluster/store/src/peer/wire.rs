@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError, Raw};
 use crate::error::MembershipError;
+use crate::members::Member;
 use crate::object::MemberId;
 use crate::raft::{Entry, EntryRef, LogId, SnapshotMeta, Types, Vote};
 
@@ -92,12 +93,30 @@ pub(crate) enum ReadRefusal {
 /// A change of the membership, for the leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum MembersRequest {
-    Add { id: MemberId, addr: String },
-    Remove { id: MemberId },
+    Add {
+        id: MemberId,
+        addr: String,
+    },
+    Remove {
+        id: MemberId,
+    },
+    AddLearner {
+        id: MemberId,
+        addr: String,
+    },
+    Promote {
+        id: MemberId,
+    },
+    /// Hands leadership over, to this member or to the one that fits best.
+    Lead {
+        id: Option<MemberId>,
+    },
+    /// Changes nothing.
+    List,
 }
 
-/// The leader's answer; `None` when the one asked does not lead.
-pub(crate) type MembersResponse = Option<Result<(), MembershipError>>;
+/// The members afterwards, as the leader knows them; `None` when the one asked does not lead.
+pub(crate) type MembersResponse = Option<Result<Vec<Member>, MembershipError>>;
 
 /// "Is this leader gone, as you see it?"
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,4 +137,6 @@ pub(crate) struct LeaderGoneAnswer {
 pub(crate) struct SnapshotStart {
     pub vote: Vote,
     pub meta: SnapshotMeta,
+    /// Bytes of the whole file. The answer is how many of them, from the start, need not be sent.
+    pub len: u64,
 }

@@ -10,6 +10,7 @@
 //! - Many appends that wait share one write and one fsync.
 //! - After a failed write or sync nothing is written any more: the member stops.
 
+mod offline;
 mod record;
 mod recover;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
+pub(crate) use self::offline::{Stored, found, look};
 use self::record::{Record, Start};
 use self::writer::{Done, Job, Writer};
 use crate::disk::{Disk, DiskFile};
@@ -36,6 +38,7 @@ use crate::error::OpenError;
 use crate::metrics::Metrics;
 use crate::object::MemberId;
 use crate::raft::{Entry, LogId, Types, Vote};
+use crate::room::Room;
 use crate::sabotage::{self, Sabotage};
 use crate::work::Work;
 
@@ -55,6 +58,7 @@ pub(crate) struct WalConfig {
     pub long_bytes: u64,
     pub metrics: Arc<Metrics>,
     pub work: Work,
+    pub room: Arc<Room>,
 }
 
 /// The log of one member. Clones are the same log.

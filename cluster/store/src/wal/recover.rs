@@ -58,7 +58,7 @@ fn check_start(index: &Index) -> Result<(), OpenError> {
     }
 }
 
-fn create_first(index: &mut Index) -> Result<(), OpenError> {
+pub(super) fn create_first(index: &mut Index) -> Result<(), OpenError> {
     let number = 1;
     let path = segment_path(&index.config.dir, number);
     let file = index.config.disk.open(&path).map_err(io_error("create", &path))?;
@@ -199,7 +199,7 @@ fn damaged(path: &Path, at: impl TryInto<u64>, problem: String) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), offset: at.try_into().unwrap_or(u64::MAX), problem }
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
     move |source| OpenError::Io { action, path, source }
 }

@@ -14,14 +14,16 @@ use crate::disk::HostDisk;
 use crate::raft::{Command, LeaderId, Payload};
 
 fn config(dir: &Path, disk: Arc<dyn Disk>) -> WalConfig {
+    let metrics = Metrics::new(&prometheus::Registry::new()).expect("metrics");
     WalConfig {
+        room: Room::open(disk.clone(), dir.to_owned(), 0, metrics.clone()),
         disk,
         dir: dir.to_owned(),
         member: 7,
         segment_bytes: 4096,
         cache_bytes: 1 << 20,
         long_bytes: u64::MAX,
-        metrics: Metrics::new(&prometheus::Registry::new()).expect("metrics"),
+        metrics,
         work: Work::Threads,
     }
 }

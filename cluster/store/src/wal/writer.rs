@@ -211,14 +211,17 @@ impl Thread {
                 group.bytes += bytes.len();
                 group.end = (segment, at + bytes.len() as u64);
                 self.config.metrics.log_written.inc_by(bytes.len() as u64);
-                self.file.write_at(&bytes, at)
+                self.config.room.make(|| self.file.write_at(&bytes, at))
             }
             Job::Create { segment, header } => {
                 self.file.sync()?;
                 let path = segment_path(&self.config.dir, segment);
-                let file = self.config.disk.open(&path)?;
-                file.truncate(0)?;
-                file.write_at(&header, 0)?;
+                let file = self.config.room.make(|| {
+                    let file = self.config.disk.open(&path)?;
+                    file.truncate(0)?;
+                    file.write_at(&header, 0)?;
+                    Ok(file)
+                })?;
                 // At start, a segment without a whole first record must hold nothing else.
                 file.sync()?;
                 self.config.disk.sync_dir(&self.config.dir)?;
@@ -274,6 +277,7 @@ impl Thread {
             let path = segment_path(&self.config.dir, self.current);
             let problem = format!("cannot write the log {}: {error}", path.display());
             tracing::error!("{problem}; this member stops taking part");
+            self.file.forget();
             self.fault.send_replace(Some(problem.clone()));
             self.failed = Some((error.kind(), problem));
         }

@@ -83,6 +83,8 @@ pub struct Cluster {
     pub net: Option<Arc<net::MemNet>>,
     /// Per member that has one (and with [`Cluster::net`]): makes its syncs fail.
     pub failing: Vec<Arc<AtomicBool>>,
+    /// Per member that has one (and with [`Cluster::net`]): how much its disk holds.
+    pub quotas: Vec<Arc<disk::Quota>>,
 }
 
 impl Cluster {
@@ -99,10 +101,11 @@ impl Cluster {
             dir: TempDir::new().expect("a folder"),
             addrs: Vec::new(),
             stores: Vec::new(),
-            limits: Limits::default(),
+            limits: Limits { ballast_bytes: 1 << 20, ..Limits::default() },
             timings: Timings::default(),
             net: None,
             failing: Vec::new(),
+            quotas: Vec::new(),
         }
     }
 
@@ -157,7 +160,8 @@ impl Cluster {
                     now.unwrap_or_default().as_millis() as u64
                 });
                 let fails = self.failing.get(index).cloned().unwrap_or_default();
-                let disk = Arc::new(disk::FailingDisk { fails });
+                let quota = self.quotas.get(index).cloned().unwrap_or_default();
+                let disk = Arc::new(disk::FailingDisk { fails, quota });
                 Store::open_in(config, Environment { disk, network, clock, work: Work::Threads }).await
             }
         };
@@ -262,6 +266,12 @@ pub fn data(view: &View, key: &str) -> Option<String> {
     let text = String::from_utf8(object.value.to_vec()).expect("text");
     let (_, rest) = text.split_once("\"data\":\"")?;
     Some(rest.trim_end_matches("\"}").to_owned())
+}
+
+/// Text that does not get shorter when it is packed.
+pub fn noise(len: usize) -> String {
+    let alphabet = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    (0..len).map(|_| alphabet[rand::random_range(0..alphabet.len())] as char).collect()
 }
 
 pub fn size_of(path: &Path) -> u64 {

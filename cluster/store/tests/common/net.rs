@@ -16,11 +16,26 @@ type Cuts = HashSet<(MemberId, MemberId)>;
 pub struct MemNet {
     ports: Mutex<HashMap<String, (MemberId, mpsc::UnboundedSender<DuplexStream>)>>,
     cuts: watch::Sender<Cuts>,
+    carried: Carried,
+}
+
+/// Of each link: the bytes it carried, and the connections that are yet to break, each after so
+/// many bytes.
+type Carried = Arc<Mutex<HashMap<(MemberId, MemberId), Load>>>;
+
+#[derive(Default)]
+struct Load {
+    bytes: u64,
+    breaks: Vec<u64>,
 }
 
 impl MemNet {
     pub fn new() -> Arc<MemNet> {
-        Arc::new(MemNet { ports: Mutex::default(), cuts: watch::Sender::new(Cuts::new()) })
+        Arc::new(MemNet {
+            ports: Mutex::default(),
+            cuts: watch::Sender::new(Cuts::new()),
+            carried: Carried::default(),
+        })
     }
 
     /// The network as one member sees it.
@@ -36,6 +51,17 @@ impl MemNet {
                 cuts.insert((other, member));
             }
         });
+    }
+
+    /// The next connections that carry so many bytes from a member to another break there.
+    pub fn break_after(&self, link: (MemberId, MemberId), breaks: Vec<u64>) {
+        self.carried.lock().expect("loads").entry(link).or_default().breaks = breaks;
+    }
+
+    /// Bytes carried from a member to another, and the breaks that are yet to come.
+    pub fn carried(&self, link: (MemberId, MemberId)) -> (u64, usize) {
+        let loads = self.carried.lock().expect("loads");
+        loads.get(&link).map_or((0, 0), |load| (load.bytes, load.breaks.len()))
     }
 
     /// Heals every link.
@@ -66,8 +92,8 @@ impl Network for Port {
             door.send(theirs).map_err(|_| io::ErrorKind::ConnectionRefused)?;
             let (from_me, to_me) = tokio::io::split(my_end);
             let (from_them, to_them) = tokio::io::split(their_end);
-            tokio::spawn(pump(from_me, to_them, (me, peer), net.cuts.subscribe()));
-            tokio::spawn(pump(from_them, to_me, (peer, me), net.cuts.subscribe()));
+            tokio::spawn(pump(from_me, to_them, (me, peer), net.cuts.subscribe(), net.carried.clone()));
+            tokio::spawn(pump(from_them, to_me, (peer, me), net.cuts.subscribe(), net.carried.clone()));
             Ok(Box::new(mine) as Box<dyn Socket>)
         })
     }
@@ -98,13 +124,23 @@ async fn pump(
     mut to: WriteHalf<DuplexStream>,
     link: (MemberId, MemberId),
     mut cuts: watch::Receiver<Cuts>,
+    carried: Carried,
 ) {
     let mut bytes = vec![0; 1 << 14];
+    let mut here = 0;
     while let Ok(len) = from.read(&mut bytes).await {
         if cuts.wait_for(|cuts| !cuts.contains(&link)).await.is_err() || len == 0 {
             break;
         }
         if to.write_all(&bytes[..len]).await.is_err() {
+            break;
+        }
+        here += len as u64;
+        let mut loads = carried.lock().expect("loads");
+        let load = loads.entry(link).or_default();
+        load.bytes += len as u64;
+        if load.breaks.first().is_some_and(|most| here >= *most) {
+            load.breaks.remove(0);
             break;
         }
     }

@@ -1,5 +1,6 @@
 //! `trireme`: Kubernetes, rowed by three. One file per subcommand; this one only chooses.
 
+mod admin;
 mod agent;
 mod balancer;
 mod config;
@@ -48,6 +49,9 @@ enum Command {
     Server(Box<server::Options>),
     /// Runs a node.
     Agent(Box<agent::Options>),
+    /// Members, snapshots and recovery of the store.
+    #[command(subcommand)]
+    Admin(admin::Action),
     /// Carries connections from the host into a local cluster.
     #[command(hide = true)]
     Balancer(balancer::Options),
@@ -85,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Image(action) => image::run(action),
         Command::Server(options) => server::run(&options),
         Command::Agent(options) => agent::run(&options),
+        Command::Admin(action) => admin::run(action),
         Command::Balancer(options) => balancer::run(options),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "trireme", &mut std::io::stdout());

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use apiserver::pki::{self, JoinRole, Pki};
@@ -15,7 +16,12 @@ use crate::up::layout::{Cluster, Files};
 
 /// The file in a server's data folder that holds a token for joining servers and nodes.
 pub const TOKEN_FILE: &str = "join-token";
+/// Between two attempts to serve from a disk that failed.
+const DISK_AGAIN: Duration = Duration::from_secs(5);
+/// How long what is under way may take to end with its service.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
 const MEMBER_FILE: &str = "member.json";
+const STORE_FOLDER: &str = "store";
 
 /// Options of `trireme server`; each can stand in the configuration file too (in camelCase).
 #[derive(clap::Args, Clone, Debug, Default, Deserialize)]
@@ -43,6 +49,9 @@ pub struct Options {
     /// Servers of the cluster to join (https://HOST:PORT, may be repeated); none: a new cluster.
     #[arg(long, value_name = "URL")]
     join: Vec<String>,
+    /// Join without a vote, until `trireme admin member promote`.
+    #[arg(long)]
+    learner: bool,
     /// Join token, as `DATA-DIR/join-token` of a running server holds it.
     #[arg(long, env = "TRIREME_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -71,9 +80,25 @@ struct MemberRecord {
     joined: bool,
 }
 
-/// Whether a server's data folder holds a member of a cluster.
+/// Whether a server's data folder holds a member of a cluster, with its store.
 pub fn has_state(data_dir: &Path) -> bool {
-    read_member(data_dir).ok().flatten().is_some_and(|member| member.joined)
+    read_member(data_dir).ok().flatten().is_some_and(|member| member.joined) && has_store(data_dir)
+}
+
+fn has_store(data_dir: &Path) -> bool {
+    data_dir.join(STORE_FOLDER).join("member").exists()
+}
+
+/// Writes down which member a server is that did not become one by itself. Without keys it makes
+/// new ones when it starts.
+pub fn remember_member(data_dir: &Path, id: store::MemberId, has_keys: bool) -> Result<()> {
+    write_member(data_dir, &MemberRecord { id, joined: has_keys })
+}
+
+/// A number that no other member has or had.
+pub fn new_member_id() -> store::MemberId {
+    // 53 bits: JSON numbers carry it whole.
+    rand::random_range(1..1 << 53)
 }
 
 /// The cluster's keys from whichever server of a local cluster has them.
@@ -96,6 +121,7 @@ struct Settings {
     advertise: IpAddr,
     peer_listen: SocketAddr,
     join: Vec<String>,
+    learner: bool,
     token: Option<String>,
     tls_san: Vec<String>,
     service_cidr: Ipv4Net,
@@ -123,6 +149,7 @@ fn settle(flags: &Options) -> Result<Settings> {
             .or(file.peer_listen)
             .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 2380))),
         join: pick(&flags.join, &file.join),
+        learner: flags.learner || file.learner,
         token: config::token(token, token_file.as_deref())?,
         tls_san: pick(&flags.tls_san, &file.tls_san),
         service_cidr: flags.service_cidr.or(file.service_cidr).map_or_else(|| "10.96.0.0/16".parse(), Ok)?,
@@ -135,32 +162,67 @@ fn settle(flags: &Options) -> Result<Settings> {
     })
 }
 
-/// Serves until told to stop.
+/// Serves until told to stop. A disk that is full, read-only or broken ends the service, not the
+/// process: it begins anew as soon as the disk works again.
 pub fn run(options: &Options) -> Result<()> {
     let settings = settle(options)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(settings))
+    let control = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let stop = control.block_on(async { crate::stop::on_signals() })?;
+    loop {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let ended = runtime.block_on(serve(&settings, &stop));
+        // Nothing of a service that failed goes on beside the next one.
+        runtime.shutdown_timeout(SHUTDOWN_WITHIN);
+        match ended {
+            Err(error) if is_disk_fault(&error) => {
+                let again_s = DISK_AGAIN.as_secs();
+                tracing::error!(
+                    "{error:#}. This server does not serve; it tries again every {again_s} s: repair the disk or make room"
+                );
+            }
+            done => return done,
+        }
+        let waited = control.block_on(async { tokio::time::timeout(DISK_AGAIN, stop.cancelled()).await });
+        if waited.is_ok() {
+            return Ok(());
+        }
+    }
 }
 
-async fn serve(settings: Settings) -> Result<()> {
-    let stop = crate::stop::on_signals()?;
+/// Whether an error is the disk's, and may be over when somebody repairs it or makes room.
+fn is_disk_fault(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let by_disk = |error: &std::io::Error| {
+        matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+            || error.raw_os_error() == Some(libc::EIO)
+    };
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(by_disk)
+            || matches!(cause.downcast_ref(), Some(store::Doubt::Fault { .. }))
+    })
+}
+
+async fn serve(settings: &Settings, stop: &CancellationToken) -> Result<()> {
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("create {}", settings.data_dir.display()))?;
-    let mut member = member(&settings.data_dir)?;
-    let pki = keys(&settings, &member).await?;
+    let mut member = member(&settings.data_dir, !settings.join.is_empty())?;
+    let pki = keys(settings, &member).await?;
     let registry = prometheus::Registry::new();
-    let store = open_store(&settings, &pki, member.id, &registry).await?;
+    let store = open_store(settings, &pki, member.id, &registry).await?;
     if !member.joined {
-        enter_cluster(&settings, &pki, &store, member.id).await?;
+        enter_cluster(settings, &pki, &store, member.id).await?;
         member.joined = true;
         write_member(&settings.data_dir, &member)?;
     }
-    let api = start_api(&settings, &pki, &registry, &store).await?;
+    let api = start_api(settings, &pki, &registry, &store).await?;
     let components = CancellationToken::new();
-    let working = start_components(&settings, member.id, &pki, &registry, &store, &api, &components);
+    let working = start_components(settings, member.id, &pki, &registry, &store, &api, &components);
     tokio::select! {
-        outcome = until_stopped(&settings, &api, &stop) => outcome?,
-        why = store.stopped() => bail!("the store stopped: {why}"),
+        outcome = until_stopped(settings, &api, stop) => outcome?,
+        why = store.stopped() => {
+            store.shutdown().await;
+            return Err(anyhow::Error::new(why).context("the store stopped"));
+        }
     }
     tracing::info!("stopping");
     components.cancel();
@@ -220,7 +282,7 @@ async fn open_store(
     let peer = pki.peer_tls(&settings.name)?;
     let config = store::StoreConfig {
         id,
-        data_dir: settings.data_dir.join("store"),
+        data_dir: settings.data_dir.join(STORE_FOLDER),
         peer_listen: settings.peer_listen,
         peer_advertise: SocketAddr::new(settings.advertise, settings.peer_listen.port()).to_string(),
         tls_server: peer.server,
@@ -239,7 +301,7 @@ async fn enter_cluster(settings: &Settings, pki: &Pki, store: &store::Store, id:
         store.init_cluster().await.context("found the cluster")?;
     } else {
         let address = SocketAddr::new(settings.advertise, settings.peer_listen.port()).to_string();
-        pki::join_member(&settings.join, pki, id, &address)
+        pki::join_member(&settings.join, pki, id, &address, settings.learner)
             .await
             .context("become a member of the cluster")?;
     }
@@ -327,12 +389,24 @@ async fn ensure_token(settings: &Settings, api: &apiserver::Apiserver) -> Result
     crate::secret_file::write(&path, format!("{token}\n").as_bytes())
 }
 
-fn member(data_dir: &Path) -> Result<MemberRecord> {
+/// Which member this server is. One that lost its store becomes a new one, if it can join.
+fn member(data_dir: &Path, joins: bool) -> Result<MemberRecord> {
     if let Some(known) = read_member(data_dir)? {
-        return Ok(known);
+        if !known.joined || has_store(data_dir) {
+            return Ok(known);
+        }
+        if !joins {
+            bail!(
+                "the store in {0} is gone, but the cluster it was a member of may go on without it: give --join and a \
+                 token to join that again (this server gets its seat back), restore a snapshot with `trireme admin \
+                 snapshot restore`, or remove {0} to found a new cluster",
+                data_dir.display()
+            );
+        }
+        // It has forgotten what it promised as that member, and must not be it any more.
+        tracing::warn!(lost = known.id, "the store of this server is gone: it joins as a new member");
     }
-    // 53 bits: JSON numbers carry it whole.
-    let fresh = MemberRecord { id: rand::random_range(1..1 << 53), joined: false };
+    let fresh = MemberRecord { id: new_member_id(), joined: false };
     write_member(data_dir, &fresh)?;
     Ok(fresh)
 }
@@ -350,4 +424,50 @@ fn read_member(data_dir: &Path) -> Result<Option<MemberRecord>> {
 
 fn write_member(data_dir: &Path, member: &MemberRecord) -> Result<()> {
     crate::secret_file::write(&data_dir.join(MEMBER_FILE), &serde_json::to_vec(member)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_disk_is_told_from_other_trouble() {
+        let io = |code| anyhow::Error::new(std::io::Error::from_raw_os_error(code)).context("open the store");
+        let fault = |problem: &str| store::Doubt::Fault { problem: problem.to_owned() };
+        let cases = [
+            (io(libc::ENOSPC), true),
+            (io(libc::EDQUOT), true),
+            (io(libc::EROFS), true),
+            (io(libc::EIO), true),
+            (anyhow::Error::new(fault("cannot write the log")).context("the store stopped"), true),
+            (io(libc::EACCES), false),
+            (anyhow::Error::new(store::Doubt::Stopped), false),
+            (anyhow::anyhow!("the address is taken"), false),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(is_disk_fault(&error), expected, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_server_without_its_store_is_no_member_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = member(folder.path(), false).unwrap();
+        assert_eq!(
+            member(folder.path(), false).unwrap().id,
+            first.id,
+            "until it is a member it keeps its number"
+        );
+        remember_member(folder.path(), first.id, true).unwrap();
+        std::fs::create_dir(folder.path().join(STORE_FOLDER)).unwrap();
+        std::fs::write(folder.path().join(STORE_FOLDER).join("member"), "").unwrap();
+        assert!(has_state(folder.path()));
+        assert_eq!(member(folder.path(), false).unwrap().id, first.id);
+        std::fs::remove_dir_all(folder.path().join(STORE_FOLDER)).unwrap();
+        assert!(!has_state(folder.path()));
+        let refused = member(folder.path(), false).unwrap_err().to_string();
+        assert!(refused.contains("--join") && refused.contains("restore"), "{refused}");
+        let next = member(folder.path(), true).unwrap();
+        assert!(next.id != first.id && !next.joined, "it joins as another");
+    }
 }

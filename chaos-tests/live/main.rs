@@ -3,6 +3,7 @@
 //! One cluster of three servers and two nodes is made by `trireme up`; each step of the story is a file.
 //! It needs root. What else it needs (kubectl, a registry, a static busybox) it installs itself.
 
+mod admin;
 mod cluster;
 mod containers;
 mod errors;
@@ -38,6 +39,9 @@ const STORY: &[Step] = &[
     ("kill -9 an agent: it adopts its containers", failover::agent),
     ("remove a node: its pods come back", nodes::remove),
     ("up repairs what was killed", failover::up_repairs),
+    ("admin: members and snapshots", admin::members_and_snapshots),
+    ("a server that lost its data gets its seat back", admin::lost_folder),
+    ("two of three servers lost for good: recover", admin::lost_quorum),
 ];
 
 #[test]

@@ -1,20 +1,16 @@
-//! The servers' half of joining, and the members of the store.
+//! The servers' half of joining.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::Status;
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
-use store::MembershipError;
 
 use crate::authz::Permitted;
 use crate::bootstrap::serving_names;
 use crate::identity::{MASTERS, User};
 use crate::pki::{CsrProblem, JoinRole, NodeJoinRequest, NodeJoinResponse};
 use crate::reply::{self, Reply};
-use crate::request::Negotiated;
 use crate::server::Server;
 
 fn require_role(user: &User, role: JoinRole) -> Result<(), Status> {
@@ -101,69 +97,5 @@ fn check_names(server: &Server, request: &NodeJoinRequest) -> Result<(), Status>
     match request.addresses.iter().find(strange) {
         Some(address) => Err(Status::bad_request(format!("{address} can not be a node's address"))),
         None => Ok(()),
-    }
-}
-
-#[derive(Deserialize)]
-struct NewMember {
-    id: u64,
-    addr: String,
-}
-
-/// GET: the members. POST: takes a member in, or corrects its address.
-pub(crate) async fn members(server: &Arc<Server>, permitted: &Permitted) -> Result<Reply, Status> {
-    match permitted.request.info.verb {
-        "get" => {}
-        "post" => {
-            let body = permitted.request.body.read().await?;
-            let member: NewMember =
-                serde_json::from_slice(&body).map_err(|e| Status::bad_request(format!("member: {e}")))?;
-            tracing::info!(id = member.id, addr = member.addr, "a member joins the store");
-            server.store.add_member(member.id, member.addr).await.map_err(|e| unchanged(&e))?;
-        }
-        _ => return Err(Status::method_not_allowed("", "", "")),
-    }
-    let status = server.store.status();
-    let list: Vec<_> = status
-        .members
-        .iter()
-        .map(|m| {
-            json!({
-                "id": m.id, "addr": m.addr, "voter": m.voter,
-                "leader": status.leader == Some(m.id), "matched": m.matched,
-            })
-        })
-        .collect();
-    let body = json!({
-        "id": status.id, "leader": status.leader, "term": status.term, "applied": status.applied,
-        "revision": status.revision, "bytes": status.bytes, "objects": status.objects,
-        "healthy": status.healthy.is_ok(), "problem": status.healthy.err(), "members": list,
-    });
-    Ok(reply::value(StatusCode::OK, Negotiated::JSON, &body, permitted.request.pretty()))
-}
-
-/// DELETE of one member.
-pub(crate) async fn remove_member(server: &Arc<Server>, permitted: &Permitted) -> Result<Reply, Status> {
-    let id = permitted.request.info.path.rsplit('/').find(|s| !s.is_empty());
-    let id: u64 = id
-        .and_then(|s| s.parse().ok())
-        .ok_or_else(|| Status::bad_request("a member is named by its number"))?;
-    tracing::info!(id, user = permitted.user.name, "a member leaves the store");
-    server.store.remove_member(id).await.map_err(|e| unchanged(&e))?;
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
-    Ok(reply::value(StatusCode::OK, Negotiated::JSON, &status, false))
-}
-
-fn unchanged(error: &MembershipError) -> Status {
-    let message = error.to_string();
-    match error {
-        MembershipError::Unsafe { .. } => Status::failure(422, "Invalid", message),
-        MembershipError::Busy => Status::failure(409, "Conflict", message),
-        MembershipError::Unknown { .. } => Status::timeout(message),
-        MembershipError::AlreadyMember { .. } => Status::bad_request(message),
-        MembershipError::NoQuorum { .. }
-        | MembershipError::NotReady
-        | MembershipError::CatchingUp { .. }
-        | MembershipError::ShuttingDown => Status::service_unavailable(message).with_retry_after(1),
     }
 }

@@ -19,7 +19,7 @@
 //! - `routes`: the one table of what is answered by whom; `call`: a request of a known resource
 //! - `verbs`: get, list, watch, create, update, patch, delete; `sub`: bindings, evictions, tokens,
 //!   reviews; `agent`: what is tunnelled to nodes, pods and services; `meta`: discovery, OpenAPI,
-//!   health, metrics; `join`: joining servers and nodes
+//!   health, metrics; `join`: joining servers and nodes; `operate`: members and snapshots of the store
 //! - `pipeline`: the stages of a write; `admission`, `alloc`: what the cluster adds and refuses
 //! - `bootstrap`: what every cluster has from its start
 //! - `pki`: the CA, certificates, service-account keys, join tokens, kubeconfig
@@ -41,6 +41,7 @@ mod identity;
 mod join;
 mod meta;
 mod metrics;
+mod operate;
 mod pipeline;
 pub mod pki;
 mod reply;

@@ -8,7 +8,7 @@ use crate::authz::Permitted;
 use crate::call::Call;
 use crate::reply::Reply;
 use crate::server::Server;
-use crate::{agent, join, meta, sub, verbs};
+use crate::{agent, join, meta, operate, sub, verbs};
 
 /// Paths that are no resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ enum Plain {
     JoinNode,
     Members,
     Member,
+    PromoteMember,
+    LeadMember,
+    Snapshot,
 }
 
 /// Method (`*`: any) and path; a segment `*` stands for one segment, a last `**` for any rest.
@@ -54,6 +57,9 @@ const PLAIN: &[(&str, &str, Plain)] = &[
     ("post", "/trireme/v1/join/node", Plain::JoinNode),
     ("*", "/trireme/v1/members", Plain::Members),
     ("delete", "/trireme/v1/members/*", Plain::Member),
+    ("post", "/trireme/v1/members/*/promote", Plain::PromoteMember),
+    ("post", "/trireme/v1/members/*/lead", Plain::LeadMember),
+    ("get", "/trireme/v1/snapshot", Plain::Snapshot),
 ];
 
 /// What answers a subresource.
@@ -151,8 +157,11 @@ async fn plain(server: &Arc<Server>, permitted: Permitted) -> Result<Reply, Stat
         Plain::TokenKeys => meta::token_keys(server),
         Plain::JoinServer => join::server(server, &permitted),
         Plain::JoinNode => join::node(server, &permitted).await,
-        Plain::Members => join::members(server, &permitted).await,
-        Plain::Member => join::remove_member(server, &permitted).await,
+        Plain::Members => operate::members(server, &permitted).await,
+        Plain::Member => operate::remove(server, &permitted).await,
+        Plain::PromoteMember => operate::promote(server, &permitted).await,
+        Plain::LeadMember => operate::lead(server, &permitted).await,
+        Plain::Snapshot => operate::snapshot(server, &permitted).await,
     }
 }
 

@@ -93,14 +93,22 @@ pub async fn join_server(urls: &[String], token: &JoinToken, dir: &Path) -> Resu
 }
 
 /// Asks the servers to take `addr` (`host:port` of the peer listener) in as Raft member `id`.
-/// Returns when it votes. Resumable: asking again for the same member is no error.
+/// Returns when it votes, or receives as a `learner`. Resumable: asking again for the same member is
+/// no error.
 ///
 /// # Errors
 /// See [`JoinError`].
-pub async fn join_member(urls: &[String], pki: &Pki, id: u64, addr: &str) -> Result<(), JoinError> {
+pub async fn join_member(
+    urls: &[String],
+    pki: &Pki,
+    id: u64,
+    addr: &str,
+    learner: bool,
+) -> Result<(), JoinError> {
     let identity = pki.issue_client("trireme:server", &["system:masters"])?;
     let tls = Arc::new(pki.client_tls(&identity)?);
-    ask_any(urls, &tls, None, "/trireme/v1/members", &json!({"id": id, "addr": addr})).await?;
+    ask_any(urls, &tls, None, "/trireme/v1/members", &json!({"id": id, "addr": addr, "learner": learner}))
+        .await?;
     Ok(())
 }
 

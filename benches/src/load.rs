@@ -99,14 +99,16 @@ pub async fn closed_loop_on(
     Ok(Slice { per_second: count / seconds, latencies, cpu_each: (cpu_seconds(pids)? - cpu) / count })
 }
 
-/// Writes every key once, so that reads find it.
-pub async fn fill(cluster: &Cluster) -> Result<()> {
-    let channels = connect(&cluster.fronts(), 1).await?;
+/// Writes every key, so that reads find it, so many times over: a cluster in use has a full
+/// history and has touched its memory before.
+pub async fn fill(cluster: &Cluster, times: u64) -> Result<()> {
+    const WRITERS: u64 = 128;
+    let channels = connect(&cluster.fronts(), 2).await?;
     let value = values::random(7, values::VALUE_BYTES);
-    let writers = (0..64).map(|first| {
-        let (channel, value) = (channels[first % channels.len()].clone(), value.clone());
+    let writers = (0..WRITERS).map(|first| {
+        let (channel, value) = (channels[first as usize % channels.len()].clone(), value.clone());
         tokio::spawn(async move {
-            for n in (first as u64..KEYS).step_by(64) {
+            for n in (first..KEYS * times).step_by(WRITERS as usize) {
                 channel.call(wire::PUT, wire::put_request(&key(n), &value, None)).await?;
             }
             Ok::<_, anyhow::Error>(())

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
+use tokio::runtime::Builder;
 
 /// The allocator of the product.
 #[global_allocator]
@@ -67,11 +68,13 @@ impl Options {
 }
 
 fn main() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match Command::parse() {
-            Command::Member(args) => member::run(args).await,
-            Command::Row(row) => rows::run(row).await,
-        }
-    })
+    match Command::parse() {
+        // A member's many small steps wait for each other: on one thread none wakes another core.
+        Command::Member(args) => runtime(Builder::new_current_thread())?.block_on(member::run(args)),
+        Command::Row(row) => runtime(Builder::new_multi_thread())?.block_on(rows::run(row)),
+    }
+}
+
+fn runtime(mut builder: Builder) -> std::io::Result<tokio::runtime::Runtime> {
+    builder.enable_all().build()
 }

@@ -56,7 +56,7 @@ fn print(name: &str, times: &mut Latencies) {
 }
 
 async fn all_kills(cluster: &mut Cluster, kills: usize) -> Result<Latencies> {
-    load::fill(cluster).await?;
+    load::fill(cluster, 1).await?;
     let mut times = Latencies::default();
     for _ in 0..kills {
         let leader = cluster.leader().await?;

@@ -21,15 +21,14 @@ pub struct Parts {
     pub catch_up: bool,
 }
 
-/// Memory per object on a smaller store.
+/// Memory per object alone.
 pub async fn memory(options: &Options) -> Result<()> {
-    loaded(options, options.size(300_000, 2000)).await.map(drop)
+    loaded(options).await.map(drop)
 }
 
 /// All on one store.
 pub async fn run(options: &Options, parts: Parts) -> Result<()> {
-    let count = options.size(1_000_000, 2000);
-    let mut cluster = loaded(options, count).await?;
+    let (mut cluster, count) = loaded(options).await?;
     let started = Instant::now();
     cluster.grow(3).await?;
     println!("  two more members caught up after {:.1} s", started.elapsed().as_secs_f64());
@@ -42,8 +41,9 @@ pub async fn run(options: &Options, parts: Parts) -> Result<()> {
     Ok(())
 }
 
-/// One member with so many objects.
-async fn loaded(options: &Options, count: u64) -> Result<Cluster> {
+/// One member with a large store, and the number of its objects.
+async fn loaded(options: &Options) -> Result<(Cluster, u64)> {
+    let count = options.size(1_000_000, 2000);
     println!("\nmemory per object, {count} objects with values of 1 KiB, 2 labels and 2 fields");
     let mut cluster = Cluster::empty(Side::Ours, &options.dir)?;
     cluster.grow(1).await?;
@@ -55,7 +55,7 @@ async fn loaded(options: &Options, count: u64) -> Result<Cluster> {
     let object = object / count as f64;
     println!("  loaded in {took}; {memory:.0} bytes of memory for objects of {object:.0} bytes");
     verdict("beyond the object", memory - object, " bytes", 400.0, false);
-    Ok(cluster)
+    Ok((cluster, count))
 }
 
 /// A fourth member joins while writes go on.

@@ -47,7 +47,7 @@ pub struct SteadyOptions {
     #[command(flatten)]
     pub common: Options,
     /// Seconds of the measured part.
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 50)]
     pub seconds: u64,
     /// Writes per second.
     #[arg(long, default_value_t = 8_000)]
@@ -79,7 +79,7 @@ async fn all(options: &Options) -> Result<()> {
     watch::by_node(options).await?;
     failover::run(options).await?;
     steady::heartbeats(options).await?;
-    steady::run(&SteadyOptions { common: options.clone(), seconds: 40, rate: 8_000 }).await?;
+    steady::run(&SteadyOptions { common: options.clone(), seconds: 50, rate: 8_000 }).await?;
     large::run(options, large::Parts { restart: true, catch_up: true }).await
 }
 

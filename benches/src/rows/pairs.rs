@@ -38,7 +38,9 @@ pub const READS: Pair = Pair {
     least_cpu_ratio: None,
 };
 
-const SLICE: Duration = Duration::from_secs(2);
+const SLICE: Duration = Duration::from_millis(2500);
+/// Times that every key is written before.
+const WARM: u64 = 10;
 const TOY_SLICE: Duration = Duration::from_millis(100);
 const FSYNCS: usize = 200;
 
@@ -62,11 +64,11 @@ fn medians(slices: &mut [Slice]) -> Figures {
 /// Runs rows on one pair of clusters.
 pub async fn run(options: &Options, rows: &[Pair]) -> Result<()> {
     let ours = Cluster::start(Side::Ours, &options.dir).await?;
-    load::fill(&ours).await?;
+    load::fill(&ours, options.size(WARM, 1)).await?;
     let compared = !options.alone && etcd_version().is_some();
     let etcd = if compared { Some(Cluster::start(Side::Etcd, &options.dir).await?) } else { None };
     if let Some(etcd) = &etcd {
-        load::fill(etcd).await?;
+        load::fill(etcd, options.size(WARM, 1)).await?;
     }
     for row in rows {
         one(options, row, &ours, etcd.as_ref()).await?;

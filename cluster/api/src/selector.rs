@@ -138,7 +138,7 @@ impl LabelSelector {
         self.requirements.iter().all(|r| r.matches(get(&r.key)))
     }
 
-    /// Matches the labels of an indexed object (`store::Object::labels`).
+    /// Matches a list of labels.
     pub fn matches<K: AsRef<str>, V: AsRef<str>>(&self, labels: &[(K, V)]) -> bool {
         self.matches_by(|key| lookup(labels, key))
     }
@@ -385,12 +385,14 @@ impl FieldSelector {
         found.next().map(|r| r.value.as_str())
     }
 
-    /// Matches the fields of an indexed object (`store::Object::fields`); an absent one is "".
+    /// Matches fields given by a lookup; an absent one is "".
+    pub fn matches_by<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.requirements.iter().all(|r| (get(&r.field).unwrap_or_default() == r.value) != r.negated)
+    }
+
+    /// Matches a list of fields.
     pub fn matches<K: AsRef<str>, V: AsRef<str>>(&self, fields: &[(K, V)]) -> bool {
-        self.requirements.iter().all(|r| {
-            let value = lookup(fields, &r.field).unwrap_or_default();
-            (value == r.value) != r.negated
-        })
+        self.matches_by(|name| lookup(fields, name))
     }
 }
 

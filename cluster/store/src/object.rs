@@ -1,9 +1,13 @@
 //! What the store keeps: objects, and the transactions that change them.
 
+mod pairs;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+
+pub use self::pairs::Pairs;
 
 /// The one counter of the store: +1 for each committed write. It is every object's
 /// `resourceVersion`.
@@ -11,9 +15,6 @@ pub type Revision = u64;
 
 /// A member of the cluster, known by this number and never by its address.
 pub type MemberId = u64;
-
-/// Indexed names and values that travel beside the bytes of an object.
-pub type Pairs = Arc<[(Arc<str>, Arc<str>)]>;
 
 /// Where in [`Object::value`] the decimal revision stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +50,13 @@ impl Object {
     /// The value of an indexed field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        lookup(&self.fields, name)
+        self.fields.get(name)
     }
 
     /// The value of an indexed label.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
-        lookup(&self.labels, name)
+        self.labels.get(name)
     }
 
     /// The same object with another revision in its bytes: what a delete hands to watchers.
@@ -112,10 +113,6 @@ pub(crate) fn spliced(head: &[u8], tail: &[u8], revision: Revision) -> (Bytes, S
     out.extend_from_slice(tail);
     let range = SpliceRange { at: head.len() as u32, len: digits.len() as u32 };
     (out.freeze(), range)
-}
-
-fn lookup<'a>(pairs: &'a Pairs, name: &str) -> Option<&'a str> {
-    pairs.iter().find(|(k, _)| &**k == name).map(|(_, v)| &**v)
 }
 
 /// Creates or replaces the object at a key.

@@ -75,7 +75,7 @@ struct ObjectRef<'a> {
 
 impl<'a> ObjectRef<'a> {
     fn of(object: &'a Object) -> Self {
-        let pairs = |p: &'a Pairs| p.iter().map(|(k, v)| (&**k, &**v)).collect();
+        let pairs = |p: &'a Pairs| p.iter().collect();
         ObjectRef {
             key: &object.key,
             revision: object.revision,
@@ -89,7 +89,7 @@ impl<'a> ObjectRef<'a> {
     }
 
     fn to_object(&self) -> Arc<Object> {
-        let pairs = |p: &[(&str, &str)]| p.iter().map(|(k, v)| (Arc::from(*k), Arc::from(*v))).collect();
+        let pairs = |p: &[(&str, &str)]| Pairs::new(p.iter().copied());
         Arc::new(Object {
             key: Arc::from(self.key),
             revision: self.revision,

@@ -34,8 +34,8 @@ impl Selection {
     }
 
     pub(super) fn matches(&self, object: &Object) -> bool {
-        (self.labels.is_empty() || self.labels.matches(&object.labels))
-            && (self.fields.is_empty() || self.fields.matches(&object.fields))
+        (self.labels.is_empty() || self.labels.matches_by(|name| object.label(name)))
+            && (self.fields.is_empty() || self.fields.matches_by(|name| object.field(name)))
     }
 
     /// An equality that the store's watch index can find events by.

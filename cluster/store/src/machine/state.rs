@@ -15,8 +15,10 @@ use crate::raft::{
 use crate::sabotage::{self, Sabotage};
 use crate::watch::EventKind;
 
-/// Changes between two checkpoints of the history.
-const CHECKPOINT_CHANGES: u64 = 512;
+/// Least number of changes between two checkpoints of the history. In a large store there are as
+/// many as it has objects: to wind them back costs no more than to list the objects, and a
+/// checkpoint keeps a copy of every tree node that was changed since.
+const CHECKPOINT_CHANGES: u64 = 4096;
 
 /// The name of the field that a lease guard compares.
 const EPOCH_FIELD: &str = "epoch";
@@ -59,7 +61,9 @@ impl Session {
         }
         if ticket.floor > self.floor {
             self.floor = ticket.floor;
-            self.applied = self.applied.split_off(&ticket.floor);
+            while self.applied.first().is_some_and(|seq| *seq < ticket.floor) {
+                self.applied.pop_first();
+            }
         }
         (ticket.seq >= self.floor && self.applied.insert(ticket.seq))
             || sabotage::is(Sabotage::RepeatedTicketApplied)
@@ -291,7 +295,8 @@ impl State {
     pub(crate) fn checkpoint(&mut self) {
         let root = &mut self.root;
         let last = root.checkpoints.back().map_or(root.floor, |c| c.revision);
-        if root.revision >= last + CHECKPOINT_CHANGES {
+        let apart = CHECKPOINT_CHANGES.max(root.objects.len() as u64);
+        if root.revision >= last + apart {
             let checkpoint = Checkpoint { revision: root.revision, objects: root.objects.clone() };
             root.checkpoints.push_back(checkpoint);
         }
@@ -330,11 +335,8 @@ impl State {
 
 /// The pairs of an object, shared with its previous version when they are the same.
 fn shared_pairs(pairs: &[(&str, &str)], old: Option<&Pairs>) -> Pairs {
-    if let Some(old) = old
-        && old.len() == pairs.len()
-        && old.iter().zip(pairs).all(|((k, v), (key, value))| &**k == *key && &**v == *value)
-    {
-        return old.clone();
+    match old {
+        Some(old) if old.iter().eq(pairs.iter().copied()) => old.clone(),
+        _ => Pairs::new(pairs.iter().copied()),
     }
-    pairs.iter().map(|(k, v)| (Arc::from(*k), Arc::from(*v))).collect()
 }

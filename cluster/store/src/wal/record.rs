@@ -98,7 +98,7 @@ fn append<T: Serialize>(kind: u8, body: &T, out: &mut Vec<u8>) {
 /// The record at `at` of a whole segment.
 pub(super) fn read(file: &[u8], at: usize) -> Found {
     let rest = &file[at..];
-    if rest.is_empty() {
+    if is_end(rest) {
         return Found::End;
     }
     let Some(header) = rest.get(..HEADER) else {
@@ -129,6 +129,11 @@ pub(super) fn read(file: &[u8], at: usize) -> Found {
         Ok(record) => Found::Whole(record, HEADER + len),
         Err(error) => Found::Damaged(error.to_string()),
     }
+}
+
+/// Nothing follows but, perhaps, zeros that were written ahead of the log.
+fn is_end(rest: &[u8]) -> bool {
+    rest.iter().all(|byte| *byte == 0)
 }
 
 /// Whether a sector that the record touches was never written: then the record was not synced.

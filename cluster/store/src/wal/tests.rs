@@ -152,6 +152,27 @@ async fn a_tail_of_zeros_is_a_write_that_a_power_cut_lost() {
 }
 
 #[tokio::test]
+async fn zeros_ahead_of_the_log_are_its_end_after_a_crash() {
+    let dir = TempDir::new().expect("a folder");
+    let mut wal = open(dir.path()).expect("opens");
+    // The zeros after the first are there before the second is acknowledged.
+    append(&mut wal, (0..3).map(|index| entry(1, index, 100)).collect()).await.expect("written");
+    append(&mut wal, vec![entry(1, 3, 100)]).await.expect("written");
+    let path = dir.path().join("0000000000000001.wal");
+    let crashed = std::fs::read(&path).expect("a file");
+    wal.close();
+    let closed = std::fs::read(&path).expect("a file");
+    assert!(crashed.len() > closed.len() && crashed.starts_with(&closed));
+    std::fs::write(&path, &crashed).expect("written");
+    let mut wal = open(dir.path()).expect("opens after a crash");
+    assert_eq!(all(&mut wal).await.len(), 4);
+    append(&mut wal, vec![entry(2, 4, 10)]).await.expect("goes on");
+    wal.close();
+    let mut wal = open(dir.path()).expect("opens again");
+    assert_eq!(all(&mut wal).await.len(), 5);
+}
+
+#[tokio::test]
 async fn a_flipped_bit_is_found_wherever_it_is() {
     let (dir, path) = written(4).await;
     let whole = std::fs::read(&path).expect("a file");

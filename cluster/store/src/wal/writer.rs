@@ -21,6 +21,12 @@ use crate::work::{Pace, Work};
 /// Most bytes written before a sync.
 const GROUP_BYTES: usize = 16 << 20;
 
+/// Zeros written ahead of the log, so that the fsync of a small record changes no metadata of the
+/// file: on a journalling or block-mapped file system that halves it.
+const PREPARED_BYTES: u64 = 1 << 20;
+/// A larger write does not care: its bytes cost more than its metadata.
+const SMALL_WRITE: usize = 4 << 10;
+
 /// Something to write.
 pub(super) enum Job {
     /// Records for a segment.
@@ -76,7 +82,8 @@ impl Writer {
             return Err(OpenError::Damaged { path, offset: 0, problem: "no segment".to_owned() });
         };
         let work = config.work.clone();
-        let thread = Thread { index, config, current, file, fault, failed: None, synced: (0, 0) };
+        let (failed, synced) = (None, (0, 0));
+        let thread = Thread { index, config, current, file, fault, failed, synced, end: 0, prepared: 0 };
         let thread = match work {
             Work::Paced(pace) => {
                 drop(tokio::spawn(thread.run_paced(queue, pace)));
@@ -134,6 +141,9 @@ struct Thread {
     failed: Option<(io::ErrorKind, String)>,
     /// Segment and position up to which everything is on the disk.
     synced: (u64, u64),
+    /// End of what was written to the file, and of the zeros after it.
+    end: u64,
+    prepared: u64,
 }
 
 /// Jobs that share a sync.
@@ -198,7 +208,8 @@ impl Thread {
             Job::Close => {
                 group.close = true;
                 group.sync = true;
-                Ok(())
+                self.again()?;
+                self.cut_prepared()
             }
             Job::Write { done, .. } if self.failed.is_some() => {
                 group.waiting.push(done);
@@ -209,11 +220,13 @@ impl Thread {
                 group.waiting.push(done);
                 group.sync |= sync;
                 group.bytes += bytes.len();
-                group.end = (segment, at + bytes.len() as u64);
+                self.end = at + bytes.len() as u64;
+                group.end = (segment, self.end);
                 self.config.metrics.log_written.inc_by(bytes.len() as u64);
                 self.config.room.make(|| self.file.write_at(&bytes, at))
             }
             Job::Create { segment, header } => {
+                self.cut_prepared()?;
                 self.file.sync()?;
                 let path = segment_path(&self.config.dir, segment);
                 let file = self.config.room.make(|| {
@@ -227,6 +240,7 @@ impl Thread {
                 self.config.disk.sync_dir(&self.config.dir)?;
                 self.file = file.clone();
                 self.current = segment;
+                self.end = header.len() as u64;
                 group.sync = true;
                 if let Some(known) = self.index.lock().segments.get_mut(&segment) {
                     known.file = Some(file);
@@ -245,6 +259,29 @@ impl Thread {
             Some((kind, problem)) => Err(io::Error::new(*kind, problem.clone())),
             None => Ok(()),
         }
+    }
+
+    /// Writes zeros behind the last record when a small one has used up those before, and nobody
+    /// waits for it. Read back after a crash they are the end of the log.
+    fn prepare(&mut self, written: usize) -> io::Result<()> {
+        if written > SMALL_WRITE || self.end <= self.prepared {
+            return Ok(());
+        }
+        self.prepared = (self.end + PREPARED_BYTES).min(self.config.segment_bytes.max(self.end));
+        let zeros = vec![0; (self.prepared - self.end) as usize];
+        if let Err(error) = self.file.write_at(&zeros, self.end) {
+            // Only the speed depends on it: a disk that is full or failing will say so again.
+            tracing::debug!(%error, "cannot prepare the log");
+        }
+        self.file.sync()
+    }
+
+    /// A file that is left ends with its last record.
+    fn cut_prepared(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.prepared) > self.end {
+            self.file.truncate(self.end)?;
+        }
+        Ok(())
     }
 
     fn finish(&mut self, group: &mut Group) -> io::Result<()> {
@@ -268,7 +305,8 @@ impl Thread {
         let mut index = self.index.lock();
         index.evict(self.synced);
         self.config.metrics.log_bytes.set(index.bytes_on_disk() as i64);
-        Ok(())
+        drop(index);
+        if group.sync && !group.close { self.prepare(group.bytes) } else { Ok(()) }
     }
 
     /// Nothing is written after a failure: what the disk holds is not known any more.

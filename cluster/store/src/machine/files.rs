@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
+use crate::machine::paced::Paced;
 use crate::machine::{Root, Session, State};
 use crate::object::MemberId;
 use crate::raft::SnapshotMeta;
@@ -132,7 +133,7 @@ impl SnapshotFiles {
     pub(crate) fn create(&self) -> io::Result<Blob> {
         let number = self.next_aside.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(format!("{number}{ASIDE}"));
-        let file = self.disk.open(&path)?;
+        let file = Paced::of(self.disk.open(&path)?);
         file.truncate(0)?;
         Ok(Blob { path, file })
     }

@@ -6,6 +6,7 @@
 
 mod files;
 mod meter;
+mod paced;
 mod root;
 mod state;
 #[cfg(test)]

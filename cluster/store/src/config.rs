@@ -116,7 +116,7 @@ impl Default for Limits {
             history_bytes: 256 << 20,
             segment_bytes: 32 << 20,
             ballast_bytes: 32 << 20,
-            snapshot_entries: 50_000,
+            snapshot_entries: 200_000,
             snapshot_bytes: 128 << 20,
             snapshot_trail: 1_000,
         }

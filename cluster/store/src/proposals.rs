@@ -30,7 +30,7 @@ const HANDOVERS: usize = 4;
 const HANDOVER_PROPOSALS: usize = 512;
 const HANDOVER_BYTES: usize = 1 << 20;
 /// Before a proposal is handed over again to the same leader.
-const AGAIN: Duration = Duration::from_millis(25);
+const AGAIN: Duration = Duration::from_millis(5);
 /// Longest wait for the leader's answer to a hand-over.
 const HANDOVER_ANSWER: Duration = Duration::from_secs(10);
 

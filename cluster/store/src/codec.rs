@@ -32,7 +32,12 @@ pub(crate) fn encode_into<T: Serialize>(value: &T, out: &mut Vec<u8>) {
 
 /// The encoding of `value`.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut out = Vec::new();
+    encode_sized(value, 64)
+}
+
+/// The encoding of `value`, which takes about `size` bytes.
+pub(crate) fn encode_sized<T: Serialize>(value: &T, size: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size);
     encode_into(value, &mut out);
     out
 }

@@ -160,7 +160,8 @@ impl Store {
         let timer = self.inner.metrics.commit.start_timer();
         let result = match self.admit(&txn) {
             Ok(()) => {
-                let body = codec::encode(&Body::Txn(TxnRef::of(&txn)));
+                let size = txn.ops.iter().map(encoded_size).sum::<usize>() + 64;
+                let body = codec::encode_sized(&Body::Txn(TxnRef::of(&txn)), size);
                 drop(txn);
                 self.inner.proposer.propose(body).await
             }
@@ -396,6 +397,14 @@ impl Store {
         }
         inner.wal.ended().await;
         inner.lock.lock().take();
+    }
+}
+
+/// About as many bytes as an operation takes in the log.
+fn encoded_size(op: &Op) -> usize {
+    match op {
+        Op::Put(put) => put.weight() as usize,
+        Op::Delete { key } => key.len() + 16,
     }
 }
 

@@ -16,6 +16,8 @@ use crate::codec;
 pub(super) const VERSION: u8 = 1;
 const PREFIX: usize = 8;
 const HEAD: usize = 10;
+/// Room for a frame before it has to grow.
+const FIRST_BYTES: usize = 2048;
 /// No frame of ours is larger.
 const LIMIT: usize = 256 << 20;
 
@@ -89,7 +91,8 @@ pub(super) fn encode_raw(kind: Kind, id: u64, body: &[u8]) -> Vec<u8> {
 }
 
 fn finish(kind: Kind, id: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = vec![0; PREFIX];
+    let mut out = Vec::with_capacity(FIRST_BYTES);
+    out.extend_from_slice(&[0; PREFIX]);
     out.push(VERSION);
     out.push(kind as u8);
     out.extend_from_slice(&id.to_le_bytes());
@@ -113,8 +116,14 @@ pub(super) async fn read(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Opt
     if !(HEAD..=LIMIT).contains(&len) {
         return Err(invalid(format!("a frame of {len} bytes")));
     }
-    let mut rest = BytesMut::zeroed(len);
-    input.read_exact(&mut rest).await?;
+    // Not zeroed first: a log batch is large.
+    let mut rest = BytesMut::with_capacity(len);
+    let mut input = input.take(len as u64);
+    while rest.len() < len {
+        if input.read_buf(&mut rest).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     if crc32fast::hash(&rest) != check {
         return Err(invalid("the checksum of a frame does not fit".to_owned()));
     }

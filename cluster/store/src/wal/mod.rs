@@ -37,7 +37,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::OpenError;
 use crate::metrics::Metrics;
 use crate::object::MemberId;
-use crate::raft::{Entry, LogId, Types, Vote};
+use crate::raft::{Entry, LogId, Payload, Types, Vote};
 use crate::room::Room;
 use crate::sabotage::{self, Sabotage};
 use crate::work::Work;
@@ -260,6 +260,9 @@ impl Index {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
             }
             let start = bytes.len();
+            if let Payload::Normal(command) = &entry.payload {
+                bytes.reserve(command.0.len() + 64);
+            }
             record::append_entry(&entry, &mut bytes);
             let len = bytes.len() - start;
             let before = self.current;

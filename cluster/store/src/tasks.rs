@@ -209,10 +209,11 @@ async fn watch_faults(inner: Arc<Inner>) {
     let mut raft = inner.raft.metrics();
     let problem = tokio::select! {
         Ok(fault) = log.wait_for(Option::is_some) => fault.clone().unwrap_or_default(),
-        Ok(metrics) = raft.wait_until(|metrics| metrics.running_state.is_err()) => {
-            metrics.running_state.as_ref().err().map(ToString::to_string).unwrap_or_default()
-        }
-        else => return,
+        ended = raft.wait_until(|metrics| metrics.running_state.is_err()) => match ended {
+            Ok(metrics) => metrics.running_state.as_ref().err().map(ToString::to_string).unwrap_or_default(),
+            // It says nothing any more: it panicked, or was shut down (then `stop` is set).
+            Err(_) => "the consensus task panicked".to_owned(),
+        },
     };
     if inner.stop.borrow().is_some() {
         return;

@@ -284,12 +284,16 @@ impl Nemesis {
     /// A leader that is cut off is asked to remove those that it can not reach: it must refuse.
     async fn shrink_cut_off(&mut self) {
         let leader = self.leader();
-        let others: Vec<MemberId> = self.cluster.ids().into_iter().filter(|id| *id != leader).collect();
+        let Some(running) = self.cluster.running(leader) else { return };
+        let status = running.store.status();
+        let votes = |id: &MemberId| status.members.iter().any(|member| member.id == *id && member.voter);
+        let others: Vec<MemberId> =
+            self.cluster.ids().into_iter().filter(|id| *id != leader && votes(id)).collect();
         for &other in &others {
             self.cluster.net.cut(leader, other);
             self.cluster.net.cut(other, leader);
         }
-        self.wait((700, 1_500)).await;
+        self.wait((0, 1_000)).await;
         if let Some(running) = self.cluster.running(leader) {
             for other in others {
                 let removing = running.store.remove_member(other);
@@ -343,7 +347,12 @@ impl Nemesis {
             // A store that stopped by itself, for a disk that failed: the supervisor restarts it.
             let stopped = futures::FutureExt::now_or_never(running.store.stopped());
             if let Some(doubt) = stopped {
-                self.world.fault(format!("member {} stopped: {doubt}", running.process.member));
+                let text = format!("member {} stopped: {doubt}", running.process.member);
+                if text.contains("panicked") {
+                    self.world.problem(text)
+                } else {
+                    self.world.fault(text)
+                }
                 self.cluster.crash(running.process.member, Crash::Kill);
             }
         }

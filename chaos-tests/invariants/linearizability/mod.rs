@@ -13,7 +13,7 @@ use crate::history::Token;
 type State = Vec<Option<Token>>;
 
 /// Pairs of (what was done, state) after which the search gives up.
-const MOST_STATES: usize = 1_000_000;
+const MOST_STATES: usize = 200_000;
 
 /// An operation with its time.
 #[derive(Debug, Clone)]

@@ -215,7 +215,6 @@ fn assemble(
         metrics: metrics.clone(),
         stopped,
     });
-    let hub = start_hub(&cfg, &published, metrics.clone());
     let service = Service {
         raft: raft.clone(),
         peers: peers.clone(),
@@ -227,12 +226,12 @@ fn assemble(
         metrics: metrics.clone(),
     };
     let inner = Inner {
+        hub: start_hub(&cfg, &published, metrics.clone()),
         cfg,
         raft,
         wal,
         peers,
         published,
-        hub,
         proposer,
         reads,
         members,

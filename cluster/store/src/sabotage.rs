@@ -38,6 +38,8 @@ pub enum Sabotage {
     MinorityMembership,
     /// The tail of the log that a crash cut stays in the file.
     TornTailKept,
+    /// What was written but not synced before a restart is not synced at the start.
+    StartNotSynced,
     /// Checksums of the log are not compared.
     ChecksumIgnored,
     /// Two events are delivered in the wrong order.
@@ -72,6 +74,7 @@ pub const SABOTAGES: &[(&str, Sabotage)] = &[
     ("transaction-split", Sabotage::TransactionSplit),
     ("minority-membership", Sabotage::MinorityMembership),
     ("torn-tail-kept", Sabotage::TornTailKept),
+    ("start-not-synced", Sabotage::StartNotSynced),
     ("checksum-ignored", Sabotage::ChecksumIgnored),
     ("watch-out-of-order", Sabotage::WatchOutOfOrder),
     ("watch-duplicate", Sabotage::WatchDuplicate),

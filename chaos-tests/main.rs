@@ -11,6 +11,9 @@ use chaos::{history, invariants, sim};
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Proves that the store keeps its contract.
 #[derive(Parser)]
 struct Args {

@@ -21,7 +21,7 @@ const LEASE: &str = "/lease/leader";
 const PADDING: usize = 200;
 
 /// Between two operations of a client, milliseconds.
-const THINK_MS: (u64, u64) = (40, 300);
+const THINK_MS: (u64, u64) = (50, 400);
 
 /// One client.
 pub struct Client {

@@ -12,7 +12,7 @@ use super::world::World;
 use crate::history::{self, Token, What};
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(1_000);
 
 /// Follows a member until its process ends.
 pub fn start(world: &Arc<World>, running: &Running) {

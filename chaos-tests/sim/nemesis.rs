@@ -372,6 +372,10 @@ impl Nemesis {
                 platter.set_health(Health::GOOD);
                 platter.put_out_fuse();
             }
+            if self.cluster.running(id).is_none() && !self.cluster.is_stopped(id) {
+                // The end of the faults interrupted its start.
+                self.cluster.crash(id, Crash::Kill);
+            }
         }
         self.pick_up().await;
     }

@@ -125,6 +125,7 @@ impl Op {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
+    /// Everything at this revision; 0 when the answer does not say at which.
     Read {
         revision: u64,
         seen: Vec<Seen>,
@@ -133,7 +134,7 @@ pub enum Outcome {
         revision: u64,
     },
     /// Surely not applied: a guard on a key did not hold (or a deletion found nothing); this
-    /// revision was there instead.
+    /// revision was there instead (0: the answer does not say which).
     Conflict {
         key: String,
         current: Option<u64>,

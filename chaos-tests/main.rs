@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use chaos::live::plan::Fault;
+use chaos::live::run;
 use chaos::sim::batch::{self, Batch};
 use chaos::{history, invariants, sim};
 use clap::{Parser, Subcommand};
@@ -36,6 +38,8 @@ enum Command {
         #[arg(long)]
         history: Option<PathBuf>,
     },
+    /// Breaks a cluster of real processes while clients work. Needs root.
+    Live(LiveArgs),
     /// Judges a recorded history.
     Check {
         /// A file of JSON lines.
@@ -71,6 +75,25 @@ struct SimArgs {
     history: Option<PathBuf>,
 }
 
+#[derive(clap::Args)]
+struct LiveArgs {
+    /// Seconds in which faults begin.
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 60)]
+    seconds: u64,
+    /// No other fault than this one.
+    #[arg(long, value_enum)]
+    fault: Option<Fault>,
+    /// Chooses the order of faults and calls; by default the time.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The program; by default `trireme` beside this one (`cargo build --release` makes it).
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Writes the history to this file, whatever the verdict.
+    #[arg(long)]
+    history: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     drop(
         tracing_subscriber::fmt()
@@ -87,6 +110,7 @@ fn main() -> ExitCode {
                 Ok(verdict.violations.is_empty())
             })
         }
+        Command::Live(args) => live(args),
         Command::Check { history } => check(&history),
     };
     match done {
@@ -172,6 +196,16 @@ fn sabotaged(batch: &Batch, name: &str) -> Result<bool, String> {
         None => println!("{name}: NOT caught after {} seeds ({seconds:.1} s)", summary.runs),
     }
     Ok(found.is_some())
+}
+
+fn live(args: LiveArgs) -> Result<bool, String> {
+    let beside = || Some(std::env::current_exe().ok()?.with_file_name("trireme"));
+    let program = args.program.or_else(beside).filter(|program| program.exists());
+    let program = program.ok_or("no program to test: `cargo build --release` makes it, or give --program")?;
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(|e| e.to_string())?;
+    let seed = args.seed.unwrap_or(now.as_secs());
+    run::run(&run::Options { seconds: args.seconds, fault: args.fault, seed, program, history: args.history })
 }
 
 fn check(path: &PathBuf) -> Result<bool, String> {

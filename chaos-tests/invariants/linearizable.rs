@@ -73,7 +73,7 @@ fn real_time(facts: &Facts) -> Vec<String> {
 
 fn revision_of(operation: &Operation) -> Option<(u64, bool)> {
     match operation.outcome? {
-        Outcome::Read { revision, .. } => Some((*revision, false)),
+        Outcome::Read { revision, .. } if *revision > 0 => Some((*revision, false)),
         Outcome::Applied { revision } => Some((*revision, true)),
         _ => None,
     }

@@ -38,6 +38,7 @@ impl Summary {
                 What::Event(_) => summary.events += 1,
                 What::Fault { text } => {
                     if let Some(fault) = text.strip_prefix(BEGINS) {
+                        summary.gap(record.at_ms - last_ms);
                         last_ms = record.at_ms;
                         summary.gaps.push((fault.to_owned(), 0));
                     }
@@ -100,12 +101,13 @@ mod tests {
             (1_150, applied()),
             (1_550, applied()),
             (1_560, fault("healed")),
-            (1_600, fault("begins: pause server-2")),
-            (1_900, applied()),
+            // A gap that nobody ends is one, too.
+            (2_100, fault("begins: pause server-2")),
+            (2_400, applied()),
         ];
         let records: Vec<Record> = lines.into_iter().map(|(at_ms, what)| Record { at_ms, what }).collect();
         let mut summary = Summary::of(&records);
-        assert_eq!(summary.gaps, [("kill server-1".to_owned(), 400), ("pause server-2".to_owned(), 300)]);
+        assert_eq!(summary.gaps, [("kill server-1".to_owned(), 550), ("pause server-2".to_owned(), 300)]);
         assert_eq!(summary.operations, 2);
         // More answers than calls can not be: take those away and look at what is left.
         summary.outcomes.remove("unknown");

@@ -121,6 +121,12 @@ impl Room {
         low.then_some(space)
     }
 
+    /// Whether there is room for what only makes things faster.
+    pub(crate) fn is_plenty(&self) -> bool {
+        let held = self.bytes == 0 || self.held.load(Ordering::Acquire);
+        held && !self.low.load(Ordering::Relaxed)
+    }
+
     fn note(&self, low: bool) {
         self.metrics.sizes.disk_low.set(i64::from(low));
         self.low.store(low, Ordering::Relaxed);

@@ -264,7 +264,7 @@ impl Thread {
     /// Writes zeros behind the last record when a small one has used up those before, and nobody
     /// waits for it. Read back after a crash they are the end of the log.
     fn prepare(&mut self, written: usize) -> io::Result<()> {
-        if written > SMALL_WRITE || self.end <= self.prepared {
+        if written > SMALL_WRITE || self.end <= self.prepared || !self.config.room.is_plenty() {
             return Ok(());
         }
         self.prepared = (self.end + PREPARED_BYTES).min(self.config.segment_bytes.max(self.end));

@@ -338,10 +338,18 @@ async fn write_requests(
         }
         let mut buffer = Vec::new();
         for Outgoing { id, bytes, waiting } in batch.drain(..) {
-            if !matches!(waiting, Waiting::Nobody) {
-                pending.lock().insert(id, waiting);
+            let mut pending = pending.lock();
+            match waiting {
+                // The rest of a series that was lost with the connection before, or given up.
+                Waiting::Nobody if !pending.contains_key(&id) => continue,
+                Waiting::Nobody => {}
+                waiting => drop(pending.insert(id, waiting)),
             }
+            drop(pending);
             if buffer.is_empty() { buffer = bytes } else { buffer.extend_from_slice(&bytes) }
+        }
+        if buffer.is_empty() {
+            continue;
         }
         metrics.peer_sent.inc_by(buffer.len() as u64);
         if let Err(error) = writer.write_all(&buffer).await {

@@ -3,9 +3,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::machine::{Blob, SnapshotFiles};
 use crate::object::MemberId;
@@ -23,23 +26,37 @@ struct Origin {
     len: u64,
 }
 
-/// The door of a member through which snapshots come in.
+/// A snapshot that is not whole yet.
+struct Transfer {
+    origin: Origin,
+    blob: Blob,
+    /// Bytes that are there.
+    have: AtomicU64,
+    /// Which connection writes to it: the newest one, however long an older one takes to end.
+    turn: AtomicU64,
+    /// Held by that connection.
+    busy: Arc<Semaphore>,
+}
+
+/// How long a connection waits for the one before to have stored what had come.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// The door of a member through which snapshots come in, one at a time.
 pub(crate) struct Inbox {
     files: Arc<SnapshotFiles>,
     work: Work,
-    unfinished: Mutex<Option<(Origin, Blob, u64)>>,
+    unfinished: Mutex<Option<Arc<Transfer>>>,
 }
 
-/// One snapshot under way. Dropped before its end, it is kept for later.
+/// One connection's part in a snapshot. When it ends early, what came is kept for the next one.
 pub(super) struct Receiving {
     inbox: Arc<Inbox>,
     pub id: u64,
     pub start: SnapshotStart,
-    origin: Origin,
-    blob: Option<Blob>,
-    /// Bytes that are there.
-    have: u64,
+    transfer: Arc<Transfer>,
+    turn: u64,
     resumed: bool,
+    _busy: Option<OwnedSemaphorePermit>,
 }
 
 impl Inbox {
@@ -48,53 +65,81 @@ impl Inbox {
     }
 
     /// Begins, or goes on with what is there already: see [`Receiving::have`].
-    pub(super) fn begin(
+    pub(super) async fn begin(
         self: &Arc<Self>,
         from: MemberId,
         id: u64,
         start: SnapshotStart,
     ) -> io::Result<Receiving> {
         let origin = Origin { from, last: start.meta.last_log_id, len: start.len };
-        let inbox = self.clone();
-        let unfinished = self.unfinished.lock().take();
-        let (blob, have) = match unfinished {
-            Some((same, blob, have)) if same == origin => {
-                tracing::debug!(from, have, of = start.len, "going on with a snapshot");
-                (blob, have)
-            }
+        let before = self.unfinished.lock().as_ref().filter(|kept| kept.origin == origin).cloned();
+        if let Some(before) = before {
+            // Nobody closes the semaphore; when the time is over, this connection takes over.
+            drop(tokio::time::timeout(DRAIN, before.busy.acquire()).await);
+        }
+        let mut unfinished = self.unfinished.lock();
+        let transfer = match unfinished.take() {
+            Some(same) if same.origin == origin => same,
             other => {
-                if let Some((_, blob, _)) = other {
-                    self.files.discard(&blob)?;
+                if let Some(other) = other {
+                    other.turn.fetch_add(1, Ordering::SeqCst);
+                    self.files.discard(&other.blob)?;
                 }
-                (self.files.create()?, 0)
+                let blob = self.files.create()?;
+                let (have, turn) = (AtomicU64::new(0), AtomicU64::new(0));
+                Arc::new(Transfer { origin, blob, have, turn, busy: Arc::new(Semaphore::new(1)) })
             }
         };
-        Ok(Receiving { inbox, id, start, origin, blob: Some(blob), have, resumed: have > 0 })
+        let turn = transfer.turn.fetch_add(1, Ordering::SeqCst) + 1;
+        let have = transfer.have.load(Ordering::SeqCst);
+        let busy = transfer.busy.clone().try_acquire_owned().ok();
+        *unfinished = Some(transfer.clone());
+        drop(unfinished);
+        if have > 0 {
+            tracing::debug!(from, have, of = start.len, "going on with a snapshot");
+        }
+        Ok(Receiving { inbox: self.clone(), id, start, transfer, turn, resumed: have > 0, _busy: busy })
     }
 }
 
 impl Receiving {
     /// Bytes that need not be sent.
     pub(super) fn have(&self) -> u64 {
-        self.have
+        self.transfer.have.load(Ordering::SeqCst)
     }
 
     /// Takes the next bytes.
     pub(super) async fn part(&mut self, bytes: Bytes) -> io::Result<()> {
-        let Some(file) = self.blob.as_ref().map(|blob| blob.file.clone()) else { return Ok(()) };
-        let (at, len) = (self.have, bytes.len() as u64);
+        self.check_turn()?;
+        let (at, len) = (self.have(), bytes.len() as u64);
+        let file = self.transfer.blob.file.clone();
+        // A connection that goes on meanwhile writes the same bytes to the same place.
         self.inbox.work.run(move || file.write_at(&bytes, at)).await??;
-        self.have += len;
-        Ok(())
+        // Under the lock: nobody takes over between the question and the answer.
+        let unfinished = self.inbox.unfinished.lock();
+        let counted = self.check_turn();
+        if counted.is_ok() {
+            self.transfer.have.store(at + len, Ordering::SeqCst);
+        }
+        drop(unfinished);
+        counted
+    }
+
+    fn check_turn(&self) -> io::Result<()> {
+        match self.transfer.turn.load(Ordering::SeqCst) == self.turn {
+            true => Ok(()),
+            false => Err(io::Error::other("another connection goes on with this snapshot")),
+        }
     }
 
     /// The whole snapshot. One that was put together over several connections is read once before:
     /// if it does not fit together, it is thrown away.
-    pub(super) async fn finish(mut self) -> io::Result<Blob> {
-        let Some(blob) = self.blob.take() else { return Err(io::ErrorKind::NotFound.into()) };
-        let whole = if self.have != self.origin.len {
-            let problem = format!("{} of {} bytes came", self.have, self.origin.len);
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, problem))
+    pub(super) async fn finish(self) -> io::Result<Blob> {
+        self.check_turn()?;
+        let blob = self.transfer.blob.clone();
+        let (have, len) = (self.have(), self.transfer.origin.len);
+        let whole = if have != len {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{have} of {len} bytes came")))
         } else if self.resumed {
             let reader = blob.reader();
             let read = move || snapshot::read(&mut io::BufReader::with_capacity(1 << 20, reader)).map(drop);
@@ -102,21 +147,11 @@ impl Receiving {
         } else {
             Ok(())
         };
+        self.check_turn()?;
+        self.inbox.unfinished.lock().take_if(|kept| Arc::ptr_eq(kept, &self.transfer));
         if whole.is_err() {
             self.inbox.files.discard(&blob)?;
         }
         whole.map(|()| blob)
-    }
-}
-
-impl Drop for Receiving {
-    fn drop(&mut self) {
-        let Some(blob) = self.blob.take() else { return };
-        let older = self.inbox.unfinished.lock().replace((self.origin, blob, self.have));
-        if let Some((_, blob, _)) = older
-            && let Err(error) = self.inbox.files.discard(&blob)
-        {
-            tracing::warn!(%error, "cannot remove a snapshot that was not received whole");
-        }
     }
 }

@@ -191,7 +191,7 @@ impl Session {
         let start = codec::decode(&frame.body).map_err(io::Error::other)?;
         // What is under way on this connection is given up first, so that it can be gone on with.
         self.snapshot = None;
-        let receiving = self.service.inbox.begin(self.from, frame.id, start)?;
+        let receiving = self.service.inbox.begin(self.from, frame.id, start).await?;
         let have = frame::encode(Kind::Reply, frame.id, &receiving.have());
         self.snapshot = Some(receiving);
         self.answers.send(have).await.map_err(|_| io::ErrorKind::BrokenPipe.into())

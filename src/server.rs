@@ -215,20 +215,20 @@ async fn serve(settings: &Settings, stop: &CancellationToken) -> Result<()> {
         write_member(&settings.data_dir, &member)?;
     }
     let api = start_api(settings, &pki, &registry, &store).await?;
-    let components = CancellationToken::new();
-    let working = start_components(settings, member.id, &pki, &registry, &store, &api, &components);
-    tokio::select! {
-        outcome = until_stopped(settings, &api, stop) => outcome?,
-        why = store.stopped() => {
-            store.shutdown().await;
-            return Err(anyhow::Error::new(why).context("the store stopped"));
-        }
+    let mut components = Components::default();
+    let serving =
+        Serving { settings, id: member.id, pki: &pki, registry: &registry, store: &store, api: &api, stop };
+    let outcome = tokio::select! {
+        outcome = until_stopped(&serving, &mut components) => outcome,
+        why = store.stopped() => Err(anyhow::Error::new(why).context("the store stopped")),
+    };
+    if outcome.is_err() {
+        // What still runs ends with the runtime: clients shall find another server at once.
+        store.shutdown().await;
+        return outcome;
     }
     tracing::info!("stopping");
-    components.cancel();
-    for component in working {
-        component.await.context("a component panicked")?;
-    }
+    components.stop().await?;
     // Hands the leadership over before this member goes away.
     if let Err(error) = store.transfer_leadership().await {
         tracing::info!(%error, "leadership not handed over");
@@ -238,17 +238,44 @@ async fn serve(settings: &Settings, stop: &CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// Tells when the server is ready, and goes on until it is told to stop.
-async fn until_stopped(
-    settings: &Settings,
-    api: &apiserver::Apiserver,
-    stop: &CancellationToken,
-) -> Result<()> {
+/// What a server consists of.
+struct Serving<'a> {
+    settings: &'a Settings,
+    id: u64,
+    pki: &'a Pki,
+    registry: &'a prometheus::Registry,
+    store: &'a store::Store,
+    api: &'a apiserver::Apiserver,
+    stop: &'a CancellationToken,
+}
+
+/// The controllers and the scheduler of this server, once they run.
+#[derive(Default)]
+struct Components {
+    stop: CancellationToken,
+    running: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Components {
+    async fn stop(self) -> Result<()> {
+        self.stop.cancel();
+        for component in self.running {
+            component.await.context("a component panicked")?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells when the server is ready, starts its components, and goes on until it is told to stop.
+async fn until_stopped(serving: &Serving<'_>, components: &mut Components) -> Result<()> {
+    let Serving { settings, api, stop, .. } = serving;
     tokio::select! {
         () = api.ready() => {}
         () = stop.cancelled() => return Ok(()),
     }
     ensure_token(settings, api).await?;
+    // Only now: what they may do is among the objects that every cluster has from its start.
+    components.running = start_components(serving, &components.stop);
     notify::ready(&settings.name);
     tracing::info!(name = settings.name, "ready");
     stop.cancelled().await;
@@ -330,15 +357,9 @@ async fn start_api(
     Ok(apiserver::start(config, store.clone()).await?)
 }
 
-fn start_components(
-    settings: &Settings,
-    id: u64,
-    pki: &Pki,
-    registry: &prometheus::Registry,
-    store: &store::Store,
-    api: &apiserver::Apiserver,
-    stop: &CancellationToken,
-) -> Vec<tokio::task::JoinHandle<()>> {
+fn start_components(serving: &Serving<'_>, stop: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
+    let Serving { settings, id, pki, registry, store, api, .. } = serving;
+    let registry = *registry;
     let manager =
         client::in_process(api.in_process("system:kube-controller-manager", &["system:authenticated"]));
     let identity = format!("{}_{id}", settings.name);

@@ -1,8 +1,6 @@
 //! Watches of a real cluster: a watcher that wanders sees every event once.
 
-mod common;
-
-use common::{Cluster, DEADLINE, apply, delete, put, until, write};
+use crate::common::{Cluster, DEADLINE, apply, delete, put, until, write};
 use futures::StreamExt;
 use store::{Event, Store, WatchItem, WatchRequest};
 

@@ -1,9 +1,7 @@
 //! Who belongs, changed on running clusters.
 
-mod common;
-
-use common::net::MemNet;
-use common::{Cluster, apply, create, free_port, linearizable, noise, until};
+use crate::common::net::MemNet;
+use crate::common::{Cluster, apply, create, free_port, linearizable, noise, until};
 use store::{Member, MemberId, MembershipError, Store};
 
 /// A member that is open and belongs to nothing yet; its index.

@@ -1,5 +1,4 @@
 //! A cluster in one process, over loopback and real TLS.
-#![allow(dead_code)] // each test uses a part
 
 pub mod disk;
 pub mod net;

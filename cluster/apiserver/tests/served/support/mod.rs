@@ -1,7 +1,5 @@
 //! One API server on loopback with a real single-member store, and a small HTTPS client.
 
-#![allow(dead_code)] // each test file uses its part
-
 use std::net::SocketAddr;
 
 use apiserver::pki::Pki;
@@ -17,7 +15,8 @@ pub struct Cluster {
     pub api: Apiserver,
     pub store: Store,
     pub pki: Pki,
-    pub dir: tempfile::TempDir,
+    /// Kept as long as the server runs.
+    _dir: tempfile::TempDir,
 }
 
 pub fn loopback() -> SocketAddr {
@@ -41,7 +40,7 @@ impl Cluster {
         let api = apiserver::start(config, store.clone()).await.unwrap();
         let ready = tokio::time::timeout(std::time::Duration::from_secs(30), api.ready());
         ready.await.expect("bootstrap within 30 s");
-        Cluster { api, store, pki, dir }
+        Cluster { api, store, pki, _dir: dir }
     }
 
     pub fn admin(&self) -> Client {

@@ -1,10 +1,8 @@
 //! What an administrator does with the store: its members, its snapshots.
 
-mod support;
-
+use crate::support::Cluster;
 use http::Method;
 use serde_json::json;
-use support::Cluster;
 
 const MEMBERS: &str = "/trireme/v1/members";
 

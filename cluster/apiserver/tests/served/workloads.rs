@@ -1,10 +1,8 @@
 //! Pods, services, custom resources: what the cluster adds, allocates and refuses.
 
-mod support;
-
+use crate::support::{Client, Cluster};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const SERVICES: &str = "/api/v1/namespaces/default/services";
@@ -58,7 +56,7 @@ async fn pods_are_bound_once_and_unreachable_nodes_are_said_to_be() {
     let cluster = Cluster::start().await;
     let admin = cluster.admin();
     // A port nobody listens on.
-    let dead = support::free_address().port();
+    let dead = crate::support::free_address().port();
     node(&admin, "n1", "127.0.0.1", dead).await;
     admin.post(PODS, &pod("p")).await.expect(201);
     admin.get(&format!("{PODS}/p/log")).await.expect(400);

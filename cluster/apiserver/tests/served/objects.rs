@@ -1,9 +1,7 @@
 //! The verbs on stored objects, against a real store.
 
-mod support;
-
+use crate::support::{Cluster, JSON};
 use serde_json::{Value, json};
-use support::{Cluster, JSON};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 

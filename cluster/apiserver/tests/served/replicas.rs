@@ -1,10 +1,8 @@
 //! Several servers over one store.
 
-mod support;
-
+use crate::support::{Client, open_store, ready, serve};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use support::{Client, open_store, ready, serve};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_servers_may_start_and_allocate_at_once() {

@@ -1,12 +1,10 @@
 //! Members that can not reach each other: nothing wrong is said, and all is well after healing.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::net::MemNet;
-use common::{Cluster, apply, create, data, linearizable, put, until, write};
+use crate::common::net::MemNet;
+use crate::common::{Cluster, apply, create, data, linearizable, put, until, write};
 use store::{Consistency, Rejection, WriteError};
 
 async fn cluster_on(net: &Arc<MemNet>) -> Cluster {

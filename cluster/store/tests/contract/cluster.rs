@@ -1,12 +1,10 @@
 //! Three members in one process: what is acknowledged is never lost, reads are linearizable.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use common::{Cluster, apply, create, data, delete, linearizable, put, until, write};
+use crate::common::{Cluster, apply, create, data, delete, linearizable, put, until, write};
 use store::{Consistency, Guard, MembershipError, Op, OpenError, Rejection, Store, Txn, WriteError};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +185,7 @@ async fn a_new_member_gets_a_snapshot() {
     apply(cluster.store(0), delete("/k/7")).await.expect("deleted");
     let snapshots = cluster.data_dir(0).join("snapshots");
     until("a snapshot", async || std::fs::read_dir(&snapshots).ok()?.next().map(drop)).await;
-    cluster.addrs.push(common::free_port());
+    cluster.addrs.push(crate::common::free_port());
     cluster.stores.push(None);
     cluster.open(1).await;
     let addr = cluster.addrs[1].to_string();
@@ -239,7 +237,7 @@ async fn a_member_that_moved_is_found() {
     let mut cluster = Cluster::of(3).await;
     let moved = cluster.follower().await;
     cluster.kill(moved).await;
-    cluster.addrs[moved] = common::free_port();
+    cluster.addrs[moved] = crate::common::free_port();
     cluster.open(moved).await;
     let addr = cluster.addrs[moved].to_string();
     let leader = cluster.leader().await;
@@ -276,7 +274,7 @@ async fn a_member_that_lost_its_folder_is_not_let_in_until_it_is_added_again() {
 async fn a_folder_is_used_by_one_process_and_one_member() {
     let mut cluster = Cluster::of(1).await;
     let mut second = cluster.config(0);
-    second.peer_listen = common::free_port();
+    second.peer_listen = crate::common::free_port();
     let error = Store::open(second).await.err().expect("the folder is in use");
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
     cluster.kill(0).await;

@@ -1,14 +1,12 @@
 //! Logs and sessions through the server to an agent, which here is a few lines on loopback.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::Cluster;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::json;
-use support::Cluster;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -41,7 +39,7 @@ async fn agent(cluster: &Cluster) -> (u16, mpsc::UnboundedReceiver<String>) {
         .with_single_cert(certificates, key)
         .unwrap();
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind(support::loopback()).await.unwrap();
+    let listener = TcpListener::bind(crate::support::loopback()).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (tell, heads) = mpsc::unbounded_channel();
     tokio::spawn(async move {

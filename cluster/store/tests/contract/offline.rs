@@ -1,10 +1,8 @@
 //! Snapshots of running clusters, clusters founded from them, and from what a lost quorum left.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{Cluster, apply, create, data, delete, linearizable, put, until, write};
+use crate::common::{Cluster, apply, create, data, delete, linearizable, put, until, write};
 use futures::StreamExt;
 use store::offline::{self, RAISE_LEAST};
 use store::{Consistency, MemberId, OpenError, Store, StoreConfig, WatchRequest};
@@ -25,7 +23,7 @@ async fn save(store: &Store, path: &Path) {
 
 /// The configuration of a member of another number in another folder, on the cluster's network.
 fn founded(cluster: &Cluster, id: MemberId, data_dir: PathBuf) -> StoreConfig {
-    let addr = common::free_port();
+    let addr = crate::common::free_port();
     let advertise = addr.to_string();
     StoreConfig { id, data_dir, peer_listen: addr, peer_advertise: advertise, ..cluster.config(0) }
 }
@@ -79,7 +77,7 @@ async fn a_founded_cluster_restarts_and_grows_again() {
     cluster.kill(0).await;
     cluster.open(0).await;
     let mut cluster = cluster.grown(0).await;
-    cluster.addrs.push(common::free_port());
+    cluster.addrs.push(crate::common::free_port());
     cluster.stores.push(None);
     cluster.open(1).await;
     cluster.store(0).add_member(2, cluster.addrs[1].to_string()).await.expect("joins");

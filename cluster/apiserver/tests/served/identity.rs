@@ -1,10 +1,8 @@
 //! Who may do what: certificates over TLS, tokens, impersonation, RBAC, joining.
 
-mod support;
-
+use crate::support::{Client, Cluster};
 use apiserver::pki::{JoinError, JoinRole, JoinToken, Pki, join_agent, join_server};
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1";
 

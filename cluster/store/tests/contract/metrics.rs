@@ -1,8 +1,6 @@
 //! What can be seen of a store from outside.
 
-mod common;
-
-use common::{Cluster, apply, create, delete, put, write};
+use crate::common::{Cluster, apply, create, delete, put, write};
 use prometheus::Registry;
 use store::{Store, StoreConfig};
 
@@ -20,7 +18,7 @@ fn value(registry: &Registry, name: &str, label: Option<&str>) -> Option<f64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_are_counted_by_kind_also_after_a_restart() {
     let mut cluster = Cluster::empty();
-    cluster.addrs.push(common::free_port());
+    cluster.addrs.push(crate::common::free_port());
     let mut registry = Registry::new();
     let open = async |cluster: &Cluster, registry: &Registry| {
         Store::open(StoreConfig { registry: registry.clone(), ..cluster.config(0) }).await.expect("opens")
@@ -48,7 +46,7 @@ async fn bytes_are_counted_by_kind_also_after_a_restart() {
         store.kill().await;
         registry = Registry::new();
         store = open(&cluster, &registry).await;
-        common::linearizable(&store).await;
+        crate::common::linearizable(&store).await;
     }
     store.kill().await;
 }

@@ -1,9 +1,7 @@
 //! Watches, against a real store.
 
-mod support;
-
+use crate::support::{Client, Cluster};
 use serde_json::{Value, json};
-use support::{Client, Cluster};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 

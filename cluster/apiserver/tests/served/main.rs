@@ -1,0 +1,11 @@
+//! The API as clients see it: servers in this process, over their real sockets. One program, because
+//! each would make the server's code anew.
+
+mod identity;
+mod objects;
+mod operate;
+mod replicas;
+mod support;
+mod tunnels;
+mod watching;
+mod workloads;

@@ -158,9 +158,12 @@ async fn tokens_mirrors_and_proxies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_blob_is_refused() {
     let registry = Registry::start("").await;
-    let layers = layers();
+    let mut layers = layers();
+    // Still on its way when the changed one has arrived.
+    let large = tar_of(&[("large", tar::EntryType::Regular, 0o644, "", &vec![7; 64 << 20])]);
+    layers.push((PLAIN, large.clone(), format!("sha256:{}", sha256(&large))));
     registry.push_image("demo", "latest", &layers).await;
-    let hex = sha256(&layers[0].1);
+    let hex = sha256(&layers[2].1);
     let blob =
         registry.dir.path().join(format!("data/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]));
     let mut bytes = std::fs::read(&blob).expect("blob");
@@ -170,7 +173,8 @@ async fn a_changed_blob_is_refused() {
     let (runtime, dir) = open(RegistryConfig::default(), "changed").await;
     let error = runtime.pull(&format!("{}/demo", registry.address), &[]).await.expect_err("changed");
     assert!(matches!(error.root(), PullError::BadDigest { .. }), "{error}");
-    assert_eq!(std::fs::read_dir(dir.path().join("images/tmp")).expect("tmp").count(), 0);
+    let left = std::fs::read_dir(dir.path().join("images/tmp")).expect("tmp").count();
+    assert_eq!(left, 0, "nothing is left behind, and nothing goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

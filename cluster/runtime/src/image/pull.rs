@@ -10,6 +10,7 @@ use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::ImageInfo;
 use super::document::{ACCEPTED, Config, Descriptor, MAX_CONFIG, MAX_MANIFEST, Manifest};
@@ -188,12 +189,7 @@ impl Job {
             let reason = "configuration and manifest disagree about the layers".to_owned();
             return Err(PullError::Manifest { image: image(), reason });
         }
-        let layers = config.rootfs.diff_ids.iter().zip(&manifest.layers);
-        let mut fetches: Vec<BoxFuture<'_, Result<(), PullError>>> = Vec::new();
-        for (diff_id, layer) in layers {
-            fetches.push(self.fetch_layer(diff_id, layer).boxed());
-        }
-        stream::iter(fetches).buffer_unordered(CONCURRENT_LAYERS).try_collect::<Vec<()>>().await?;
+        self.fetch_layers(&config.rootfs.diff_ids, &manifest.layers).await?;
         let size = manifest.layers.iter().map(|l| l.size).sum::<u64>() + config_bytes.len() as u64;
         let (store, names) = (self.inner.store.clone(), [self.name.clone()]);
         let digests = [self.name.with_digest(&top_digest)];
@@ -232,66 +228,93 @@ impl Job {
         if let Ok(bytes) = self.inner.store.blob(&descriptor.digest) {
             return Ok(bytes);
         }
-        let path = self.download(descriptor, MAX_CONFIG).await?;
-        let read = std::fs::read(&path).map_err(|source| ImageError::Io { path: path.clone(), source });
-        remove_temporary(&path);
-        read.map_err(|e| self.stored(e))
+        let file = self.download(descriptor, MAX_CONFIG).await?;
+        let io_error = |source| ImageError::Io { path: file.path().to_owned(), source };
+        std::fs::read(file.path()).map_err(io_error).map_err(|e| self.stored(e))
     }
 
-    async fn fetch_layer(&self, diff_id: &str, layer: &Descriptor) -> Result<(), PullError> {
+    /// Fetches and unpacks what is missing of the layers. The first failure ends the other downloads; when
+    /// this returns, nothing of them is going on or left behind.
+    async fn fetch_layers(&self, diff_ids: &[String], layers: &[Descriptor]) -> Result<(), PullError> {
+        let failed = CancellationToken::new();
+        let mut fetches: Vec<BoxFuture<'_, Result<(), PullError>>> = Vec::new();
+        for (diff_id, layer) in diff_ids.iter().zip(layers) {
+            fetches.push(self.fetch_layer(diff_id, layer, &failed).boxed());
+        }
+        let outcomes: Vec<_> = stream::iter(fetches)
+            .buffer_unordered(CONCURRENT_LAYERS)
+            .inspect_err(|_| failed.cancel())
+            .collect()
+            .await;
+        outcomes.into_iter().collect()
+    }
+
+    /// One layer; nothing is done, and that is no error, once another has failed.
+    async fn fetch_layer(
+        &self,
+        diff_id: &str,
+        layer: &Descriptor,
+        failed: &CancellationToken,
+    ) -> Result<(), PullError> {
         let store = self.inner.store.clone();
         if store.has_compressed(&layer.digest) || store.has_layer(diff_id) {
             return Ok(());
         }
-        let path = self.download(layer, MAX_LAYER).await?;
+        let Some(file) = failed.run_until_cancelled(self.download(layer, MAX_LAYER)).await else {
+            return Ok(());
+        };
+        let file = file?;
         let (diff_id, digest) = (diff_id.to_owned(), layer.digest.clone());
-        self.blocking(move || {
-            let unpacked = store.unpack_layer(&diff_id, Some(&digest), || File::open(&path));
-            remove_temporary(&path);
-            unpacked
-        })
-        .await
+        let unpack = move || store.unpack_layer(&diff_id, Some(&digest), || File::open(file.path()));
+        self.blocking(unpack).await
     }
 
     /// Downloads a blob into a temporary file and verifies it.
-    async fn download(&self, descriptor: &Descriptor, limit: u64) -> Result<PathBuf, PullError> {
+    async fn download(&self, descriptor: &Descriptor, limit: u64) -> Result<Temporary, PullError> {
         let blob = self.inner.registries.blob(&self.endpoint, &descriptor.digest);
         let mut response = blob.await.map_err(|e| self.refused(e))?;
         let path = self.inner.store.temporary();
         let io_error = |source| self.stored(ImageError::Io { path: path.clone(), source });
         let mut file = File::create(&path).map_err(io_error)?;
+        let temporary = Temporary(path.clone());
         let (mut hash, mut total) = (Sha256::new(), 0u64);
-        let result = loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break self.verify(Some(&descriptor.digest), hex_digest(hash)),
-                Err(e) => break Err(self.refused(Refusal::Unreachable(e.without_url().to_string()))),
-            };
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.broken(e))? {
             total += chunk.len() as u64;
             if total > limit {
-                break Err(self.stored(ImageError::TooLarge { what: "blob", limit }));
+                return Err(self.stored(ImageError::TooLarge { what: "blob", limit }));
             }
             hash.update(&chunk);
             // A page cache write: shorter than handing it to another thread.
-            if let Err(e) = file.write_all(&chunk) {
-                break Err(io_error(e));
-            }
-        };
-        if result.is_err() {
-            remove_temporary(&path);
+            file.write_all(&chunk).map_err(io_error)?;
         }
-        result.map(|()| path)
+        self.verify(Some(&descriptor.digest), hex_digest(hash))?;
+        Ok(temporary)
+    }
+
+    fn broken(&self, error: reqwest::Error) -> PullError {
+        self.refused(Refusal::Unreachable(error.without_url().to_string()))
+    }
+}
+
+/// A file on its way into the store; it is removed however its way ends.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), "leftover of a download: {e}");
+        }
     }
 }
 
 fn hex_digest(hash: Sha256) -> String {
     format!("sha256:{}", hex::encode(hash.finalize()))
-}
-
-fn remove_temporary(path: &Path) {
-    if let Err(e) = std::fs::remove_file(path) {
-        tracing::warn!(path = %path.display(), "leftover of a download: {e}");
-    }
 }
 
 #[cfg(test)]

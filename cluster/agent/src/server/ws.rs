@@ -1,5 +1,7 @@
 //! WebSocket as carrier: the `channel.k8s.io` protocols (first byte of a message is the channel), and tunnels.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -27,6 +29,8 @@ const RESIZE: u8 = 4;
 /// Of v5: the peer has closed the channel that the next byte names.
 const CLOSE: u8 = 255;
 const BACKLOG: usize = 16;
+/// The client's answer to the closing of a session is waited for this long.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 pub type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -129,12 +133,13 @@ where
 type Source = futures::stream::SplitStream<Socket>;
 type Sink = futures::stream::SplitSink<Socket, Message>;
 
+/// Reads until the client has said farewell, or is gone; gives its half back.
 async fn read(
     mut source: Source,
     protocol: Protocol,
     stdin: mpsc::Sender<Bytes>,
     resize: mpsc::Sender<Size>,
-) {
+) -> Source {
     let mut stdin = Some(stdin);
     while let Some(Ok(message)) = source.next().await {
         let data = match message {
@@ -142,7 +147,7 @@ async fn read(
             Message::Binary(data) => Some(data),
             Message::Text(text) if protocol.base64 => decode(text.as_bytes()),
             Message::Text(text) => Some(Bytes::from(text)),
-            Message::Close(_) => return,
+            Message::Close(_) => break,
             _ => None,
         };
         let Some((channel, payload)) = data.as_ref().and_then(|d| Some((*d.first()?, d.slice(1..)))) else {
@@ -167,6 +172,7 @@ async fn read(
             _ => {}
         }
     }
+    source
 }
 
 /// In base64 the channel is a digit, and the rest is encoded.
@@ -193,7 +199,7 @@ async fn write(
     protocol: Protocol,
     wanted: Wanted,
     mut out: mpsc::Receiver<Out>,
-    mut reader: tokio::task::JoinHandle<()>,
+    mut reader: tokio::task::JoinHandle<Source>,
 ) {
     // An empty message on the first writable channel tells the client that the connection stands.
     let first = if wanted.stdout {
@@ -230,8 +236,17 @@ async fn write(
     let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     // The client may be gone already.
     let _ = sink.send(Message::Close(Some(close))).await;
-    let _ = sink.close().await;
-    reader.abort();
+    // Closing a connection on which something unread has come cuts off what is still on its way out.
+    match tokio::time::timeout(FAREWELL, &mut reader).await {
+        Ok(Ok(source)) => {
+            if let Ok(mut socket) = sink.reunite(source) {
+                // As above.
+                let _ = socket.get_mut().shutdown().await;
+            }
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "reading from the client"),
+        Err(_) => reader.abort(),
+    }
 }
 
 /// A message of `payload` on `channel`.

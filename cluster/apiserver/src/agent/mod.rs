@@ -2,6 +2,7 @@
 //! HTTP servers of pods, services and nodes (proxy).
 
 mod dial;
+mod join;
 mod node;
 mod proxy;
 mod tunnel;

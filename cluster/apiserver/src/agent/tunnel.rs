@@ -15,6 +15,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper_util::rt::TokioIo;
 
 use super::dial::Target;
+use super::join;
 use crate::body::{ApiBody, BoxError};
 use crate::call::Call;
 use crate::reply::Reply;
@@ -119,7 +120,7 @@ fn copy_headers(from: &HeaderMap, to: &mut HeaderMap, kept: &[HeaderName]) {
     }
 }
 
-/// Answers 101 and joins the two connections until one side ends.
+/// Answers 101 and joins the two connections.
 fn joined(call: &Call, answer: http::Response<hyper::body::Incoming>) -> Result<Reply, Status> {
     let ours = call
         .request
@@ -136,13 +137,8 @@ fn joined(call: &Call, answer: http::Response<hyper::body::Incoming>) -> Result<
             Ok(both) => both,
             Err(error) => return tracing::debug!(%error, "upgrade"),
         };
-        let (mut client, mut agent) = (TokioIo::new(client), TokioIo::new(agent));
         tokio::select! {
-            copied = tokio::io::copy_bidirectional(&mut client, &mut agent) => {
-                if let Err(error) = copied {
-                    tracing::debug!(%error, "session");
-                }
-            }
+            () = join::join(TokioIo::new(client), TokioIo::new(agent)) => {}
             () = stop.cancelled() => {}
         }
     });

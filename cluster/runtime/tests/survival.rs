@@ -46,16 +46,16 @@ async fn containers_outlive_the_agent() {
 async fn a_dead_shim_takes_its_containers_along() {
     let f = Fixture::with_busybox("shimdeath").await;
     let sandbox = f.sandbox("p").await;
+    let mut events = f.runtime().events();
     let id = f.start("p", f.spec("c", "sleep 1000 & sleep 1000")).await;
     let pid = f.runtime().container(&id).expect("known").pid;
-    let mut events = f.runtime().events();
     kill(sandbox.pid);
     let mut kinds = Vec::new();
-    while kinds.len() < 2 {
-        let event = tokio::time::timeout(Duration::from_secs(10), events.recv()).await.expect("in time");
+    while kinds.last() != Some(&EventKind::SandboxLost) {
+        let event = tokio::time::timeout(Duration::from_secs(60), events.recv()).await.expect("in time");
         kinds.push(event.expect("event").kind);
     }
-    assert_eq!(kinds, [EventKind::Exited, EventKind::SandboxLost]);
+    assert_eq!(kinds, [EventKind::Started, EventKind::Exited, EventKind::SandboxLost]);
     let status = f.runtime().container(&id).expect("known");
     assert_eq!((status.state, status.exit_code), (ContainerState::Exited, Some(137)));
     wait_for(|| !std::path::Path::new(&format!("/proc/{pid}")).exists()).await;

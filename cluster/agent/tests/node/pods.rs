@@ -66,7 +66,8 @@ async fn a_pod_gets_all_it_asks_for_and_goes_without_a_trace() {
 async fn running_containers_survive_the_agent() {
     let mut node = Node::start("adopt").await;
     let path = node.bind("p", json!({"containers": [shell("a", "echo up; sleep 1000")]}));
-    let gone = node.bind("gone", json!({"containers": [shell("a", "sleep 1000")]}));
+    let soon = json!({"containers": [shell("a", "sleep 1000")], "terminationGracePeriodSeconds": 1});
+    let gone = node.bind("gone", soon);
     let before = node.ready(&path).await;
     node.ready(&gone).await;
     let stop = |api: &support::api::FakeApi| {

@@ -20,7 +20,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 use tokio_util::sync::CancellationToken;
 
 /// How long anything that must work may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Long enough for one retransmission: the switch's own links come alive in their own time.
 const CONNECT: Duration = Duration::from_millis(1500);
 

@@ -121,7 +121,7 @@ impl Fixture {
                 events.recv().await.expect("event");
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("container ends in time")
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("container ends in time")
     }
 
     /// Runs a script to its end; what it wrote, and its exit code.
@@ -138,7 +138,7 @@ impl Fixture {
     /// The output of a command in a running container.
     pub async fn exec(&self, id: &str, script: &str) -> ExecOut {
         let cmd = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-        let done = self.runtime().exec_sync(id, cmd, Duration::from_secs(10)).await.expect("exec");
+        let done = self.runtime().exec_sync(id, cmd, Duration::from_secs(60)).await.expect("exec");
         ExecOut {
             code: done.exit_code,
             out: String::from_utf8_lossy(&done.stdout).into_owned(),
@@ -153,7 +153,7 @@ pub async fn wait_for(mut done: impl FnMut() -> bool) {
 }
 
 pub async fn wait_for_async<F: Future<Output = bool>>(mut done: impl FnMut() -> F) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     let mut pace = tokio::time::interval(Duration::from_millis(5));
     while !done().await {
         assert!(std::time::Instant::now() < deadline, "the condition does not come true");

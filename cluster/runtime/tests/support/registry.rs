@@ -50,7 +50,7 @@ impl Registry {
         command.arg("serve").arg(&path).stdout(log.try_clone().expect("log")).stderr(log);
         let process = command.spawn().expect("the registry runs");
         let registry = Registry { address, process, dir };
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let mut pace = tokio::time::interval(std::time::Duration::from_millis(20));
         while TcpStream::connect(address).await.is_err() {
             assert!(std::time::Instant::now() < deadline, "the registry does not start");

@@ -156,7 +156,7 @@ impl FakeApi {
                 version.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(std::time::Duration::from_secs(20), work).await {
+        match tokio::time::timeout(std::time::Duration::from_secs(60), work).await {
             Ok(found) => found,
             Err(_) => panic!("{path} is {:#}", self.get(path).unwrap_or_default()),
         }

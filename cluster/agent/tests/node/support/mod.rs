@@ -176,7 +176,7 @@ impl Node {
             .runtime
             .as_ref()
             .unwrap()
-            .exec_sync(&id, command, Duration::from_secs(10))
+            .exec_sync(&id, command, Duration::from_secs(60))
             .await
             .expect("exec");
         String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
@@ -191,7 +191,7 @@ pub async fn eventually(what: &str, is: impl Fn() -> bool) {
             looks.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), work).await.unwrap_or_else(|_| panic!("not so: {what}"));
+    tokio::time::timeout(Duration::from_secs(60), work).await.unwrap_or_else(|_| panic!("not so: {what}"));
 }
 
 pub fn container_id(pod: &Value) -> String {

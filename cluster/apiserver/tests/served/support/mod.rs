@@ -173,7 +173,7 @@ impl Client {
                 }
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), reading).await.expect("events within 10 s");
+        tokio::time::timeout(std::time::Duration::from_secs(60), reading).await.expect("events within 60 s");
         events
     }
 }

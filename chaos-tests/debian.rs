@@ -1,6 +1,6 @@
 //! Programs of the machine that tests need; what is missing is installed from Debian.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -31,6 +31,16 @@ pub fn installed(program: &str, package: &str) -> PathBuf {
         install(package);
         on_path(program).unwrap_or_else(|| panic!("{package} brings no {program}"))
     })
+}
+
+/// Sees to it that `file`, which `package` brings, is there.
+#[allow(dead_code, reason = "as above")]
+pub fn brought(file: &Path, package: &str) {
+    let _turn = INSTALLING.lock().expect("nobody failed to install");
+    if !file.exists() {
+        install(package);
+        assert!(file.exists(), "{package} brings no {}", file.display());
+    }
 }
 
 #[allow(dead_code, reason = "as above")]

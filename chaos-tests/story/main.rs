@@ -4,6 +4,7 @@
 //! It needs root. What else it needs (kubectl, a registry, a static busybox) it installs itself.
 
 mod admin;
+mod clients;
 mod cluster;
 mod containers;
 mod errors;
@@ -35,6 +36,7 @@ const STORY: &[Step] = &[
     ("a killed container is restarted", containers::restarts),
     ("pod features: init, probes, volumes, env", containers::features),
     ("every verb of kubectl", verbs::all),
+    ("the official Python client", clients::python),
     ("kill -9 the leading server", failover::leader),
     ("kill -9 an agent: it adopts its containers", failover::agent),
     ("remove a node: its pods come back", nodes::remove),

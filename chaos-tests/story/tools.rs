@@ -17,6 +17,13 @@ pub fn kubectl() -> &'static Path {
     })
 }
 
+/// Debian's Python, which finds Debian's package of the Kubernetes client.
+pub fn python_with_client() -> PathBuf {
+    let module = Path::new("/usr/lib/python3/dist-packages/kubernetes/__init__.py");
+    debian::brought(module, "python3-kubernetes");
+    PathBuf::from("/usr/bin/python3")
+}
+
 /// Debian's registry of images.
 pub fn docker_registry() -> PathBuf {
     debian::installed("docker-registry", "docker-registry")

@@ -208,7 +208,7 @@ impl Front {
         while let Some(item) = events.next().await {
             if let WatchItem::Event(event) = item? {
                 // Encoded once, however many watch.
-                let encoded = event.encoded.get_or_init(|| encode(&event));
+                let encoded = event.encoded[0].get_or_init(|| encode(&event));
                 let mut out = Vec::with_capacity(encoded.len() + 16);
                 frames::put_data(&mut out, stream, encoded, false);
                 answers.send(out).await?;

@@ -9,8 +9,8 @@ use crate::schema;
 use crate::status::Status;
 use crate::value::text;
 
-/// Media types of bodies that are understood.
-pub const BODY_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+/// Media types of bodies that are understood (protobuf is made JSON before).
+pub const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", crate::protobuf::PROTOBUF];
 
 /// The `fieldValidation` query parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

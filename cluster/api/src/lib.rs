@@ -13,7 +13,7 @@
 //! Map of the files, in the order a request meets them:
 //! - [`registry`], [`resource`]: what exists
 //! - [`pipeline`]: the stages that the API server calls
-//! - [`codec`]: bytes to objects and back
+//! - [`codec`]: bytes to objects and back; [`protobuf`]: the other form of the built-in kinds
 //! - [`strategy`], [`kinds`]: the hooks of a kind, and one file per kind or small family
 //! - [`meta`], [`delete`], [`scale`]: object metadata, deletion, the scale subresource
 //! - [`schema`]: the structural schema of a kind and the walkers over it
@@ -35,6 +35,7 @@ pub mod names;
 pub mod openapi;
 pub mod patch;
 pub mod pipeline;
+pub mod protobuf;
 pub mod quantity;
 pub mod registry;
 pub mod resource;

@@ -31,6 +31,14 @@ impl ApiBody {
         Self(Inner::Full(Some(bytes.into()).filter(|b: &Bytes| !b.is_empty())))
     }
 
+    /// The bytes of a body that is ready.
+    pub(crate) fn ready(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Inner::Full(bytes) => bytes.as_ref(),
+            Inner::Stream(_) => None,
+        }
+    }
+
     /// A body whose pieces are still to come.
     pub fn stream(pieces: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static) -> Self {
         Self(Inner::Stream(Box::pin(pieces)))

@@ -15,7 +15,7 @@ use crate::authz::Permitted;
 use crate::identity::User;
 use crate::pipeline::{Committed, Write};
 use crate::reply::{self, Reply};
-use crate::request::{As, Negotiated, Request};
+use crate::request::{As, Negotiated, Offer, Request, Shape};
 use crate::server::Server;
 
 /// The header by which a leader shows the lease it writes under: `NAMESPACE/LEASE/EPOCH`.
@@ -59,7 +59,12 @@ impl Call {
         if !resource.namespaced && !info.namespace.is_empty() && info.resource != "namespaces" {
             return Err(Status::no_such_path());
         }
-        let accept = Negotiated::from_accept(request.header(http::header::ACCEPT));
+        let offer = match (&resource.custom, resource.is_stored() || resource.kind == "ComponentStatus") {
+            (Some(_), _) => Offer::Custom,
+            (None, true) => Offer::Builtin,
+            (None, false) => Offer::Review,
+        };
+        let accept = Negotiated::from_accept(request.header(http::header::ACCEPT), offer);
         let accept = match info.is_long_running() && info.verb != "watch" {
             true => accept.unwrap_or(Negotiated::JSON),
             false => accept?,
@@ -139,38 +144,94 @@ impl Call {
     }
 
     pub(crate) fn pretty(&self) -> bool {
-        self.request.pretty()
+        self.request.pretty() || self.accept.pretty
     }
 
-    pub(crate) fn include(&self) -> IncludeObject {
-        match self.request.query.get("includeObject") {
-            "None" => IncludeObject::None,
-            "Object" => IncludeObject::Object,
-            _ => IncludeObject::Metadata,
+    /// What the rows of a table hold of their objects.
+    pub(crate) fn include(&self) -> Result<IncludeObject, Status> {
+        let wanted = self.request.query.get("includeObject");
+        if self.accept.r#as != As::Table {
+            return Ok(IncludeObject::default());
         }
+        IncludeObject::parse(wanted).ok_or_else(|| {
+            Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {wanted:?}: must be 'Metadata', 'Object', 'None', or empty"
+            ))
+        })
     }
 
     /// The object's stored bytes in the version and form the client asked for.
     pub(crate) fn object_reply(&self, code: StatusCode, stored: Bytes) -> Result<Reply, Status> {
-        if self.accept.r#as == As::Object && !self.resource.converts() {
+        let whole = self.accept.r#as == As::Object && !self.resource.converts();
+        if whole && self.accept.shape != Shape::Protobuf {
             return Ok(reply::json(code, self.accept, stored, self.pretty()));
         }
-        let value = self.served(&stored)?;
-        Ok(self.value_reply(code, value))
+        if self.accept.shape == Shape::Protobuf && (whole || self.accept.r#as == As::Metadata) {
+            let body = self.protobuf(&stored)?;
+            return Ok(reply::bytes(code, self.accept.content_type(), body));
+        }
+        self.value_reply(code, self.served(&stored)?)
+    }
+
+    /// Stored bytes in protobuf: the object, or only its metadata.
+    fn protobuf(&self, stored: &[u8]) -> Result<Bytes, Status> {
+        let encoded = match self.accept.r#as {
+            As::Object => api::protobuf::encode(&self.resource.api_version(), &self.resource.kind, stored),
+            _ => api::protobuf::encode(self.accept.metadata_version(), "PartialObjectMetadata", stored),
+        };
+        encoded.map_err(|e| reply::unencodable(&e))
     }
 
     /// An object of the requested version.
-    pub(crate) fn value_reply(&self, code: StatusCode, value: Value) -> Reply {
+    pub(crate) fn value_reply(&self, code: StatusCode, value: Value) -> Result<Reply, Status> {
         let body = match self.accept.r#as {
             As::Object => value,
             As::Metadata => api::table::partial_metadata(&value),
+            As::MetadataList => {
+                return Err(Status::failure(
+                    406,
+                    "NotAcceptable",
+                    format!(
+                        "you requested PartialObjectMetadataList, but the requested object is not a list ({})",
+                        self.resource.kind
+                    ),
+                ));
+            }
             As::Table => {
                 let meta = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
                 let now = jiff::Timestamp::now();
-                api::table::table(&self.resource, &[value], meta, self.include(), true, now)
+                api::table::table(&self.resource, &[value], meta, self.include()?, true, now)
             }
         };
-        reply::value(code, self.accept, &body, self.pretty())
+        Ok(reply::value(code, self.accept, &self.accept.versioned(body), self.pretty()))
+    }
+
+    /// Objects of the requested version, as a list.
+    pub(crate) fn list_reply(&self, meta: Value, items: Vec<Value>) -> Result<Reply, Status> {
+        let body = match self.accept.r#as {
+            As::Table => {
+                let now = jiff::Timestamp::now();
+                api::table::table(&self.resource, &items, meta, self.include()?, true, now)
+            }
+            As::Metadata => return Err(self.is_a_list()),
+            As::MetadataList => json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta,
+                "items": items.iter().map(api::table::partial_metadata).collect::<Vec<_>>(),
+            }),
+            As::Object => json!({
+                "kind": self.resource.list_kind, "apiVersion": self.resource.api_version(), "metadata": meta,
+                "items": items,
+            }),
+        };
+        Ok(reply::value(StatusCode::OK, self.accept, &self.accept.versioned(body), self.pretty()))
+    }
+
+    /// 406: the metadata of one object was asked for.
+    pub(crate) fn is_a_list(&self) -> Status {
+        let kind = &self.resource.list_kind;
+        let message =
+            format!("you requested PartialObjectMetadata, but the requested object is a list ({kind})");
+        Status::failure(406, "NotAcceptable", message)
     }
 
     /// Stored bytes as an object of the requested version.

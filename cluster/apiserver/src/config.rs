@@ -31,6 +31,10 @@ pub struct Config {
     pub dns_ip: Ipv4Addr,
     /// More names and addresses the serving certificate is to hold.
     pub extra_names: Vec<String>,
+    /// How long a client may take to send the headers of a request (HTTP/1).
+    pub header_timeout: Duration,
+    /// How long a request may take that is no watch, log or tunnel (Kubernetes' --request-timeout).
+    pub request_timeout: Duration,
     /// How long requests in flight may go on when the server stops.
     pub shutdown_grace: Duration,
     /// Where the metrics are registered; served at `/metrics`.
@@ -52,6 +56,8 @@ impl Config {
             cluster_domain: "cluster.local".to_owned(),
             dns_ip: Ipv4Addr::new(10, 96, 0, 10),
             extra_names: Vec::new(),
+            header_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(60),
             shutdown_grace: Duration::from_secs(5),
             registry: prometheus::Registry::new(),
             pki,

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::protobuf::{put_bytes as bytes, put_tag, put_varint as varint, wrap};
+
 /// The parts written so far; the lengths of messages are known only at the end.
 pub(super) struct Document {
     head: Vec<u8>,
@@ -40,28 +42,14 @@ impl Document {
     }
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn bytes(out: &mut Vec<u8>, field: u32, content: &[u8]) {
-    varint(out, u64::from(field) << 3 | 2);
-    varint(out, content.len() as u64);
-    out.extend_from_slice(content);
-}
-
 fn string(out: &mut Vec<u8>, field: u32, content: &str) {
     bytes(out, field, content.as_bytes());
 }
 
 fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut content = Vec::new();
-    write(&mut content);
-    bytes(out, field, &content);
+    let start = out.len();
+    write(out);
+    wrap(out, start, field);
 }
 
 fn text(out: &mut Vec<u8>, field: u32, value: Option<&Value>) {
@@ -72,21 +60,21 @@ fn text(out: &mut Vec<u8>, field: u32, value: Option<&Value>) {
 
 fn flag(out: &mut Vec<u8>, field: u32, value: Option<&Value>) {
     if value.and_then(Value::as_bool) == Some(true) {
-        varint(out, u64::from(field) << 3);
+        put_tag(out, field, 0);
         varint(out, 1);
     }
 }
 
 fn integer(out: &mut Vec<u8>, field: u32, value: Option<&Value>) {
     if let Some(number) = value.and_then(Value::as_i64) {
-        varint(out, u64::from(field) << 3);
+        put_tag(out, field, 0);
         varint(out, number as u64);
     }
 }
 
 fn double(out: &mut Vec<u8>, field: u32, value: Option<&Value>) {
     if let Some(number) = value.and_then(Value::as_f64) {
-        varint(out, u64::from(field) << 3 | 1);
+        put_tag(out, field, 1);
         out.extend_from_slice(&number.to_le_bytes());
     }
 }

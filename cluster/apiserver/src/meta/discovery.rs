@@ -10,7 +10,7 @@ use http::header::{ACCEPT, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use serde_json::Value;
 
 use crate::reply::{self, Reply};
-use crate::request::{Negotiated, Request};
+use crate::request::{Negotiated, Offer, Request};
 use crate::server::Server;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -29,13 +29,9 @@ fn wants_aggregated(request: &Request) -> bool {
 }
 
 fn document(request: &Request, value: &Value) -> Result<Reply, Status> {
-    let accept = discovery_accept(request)?;
+    // Clauses of forms that are not served are passed over, not refused, when JSON is accepted too.
+    let accept = Negotiated::from_accept(request.header(ACCEPT), Offer::Document)?;
     Ok(reply::value(StatusCode::OK, accept, value, request.pretty()))
-}
-
-/// Clauses of forms that are not served are passed over, not refused, when JSON is accepted too.
-fn discovery_accept(request: &Request) -> Result<Negotiated, Status> {
-    Ok(Negotiated::from_accept(request.header(ACCEPT))?.plain())
 }
 
 pub(crate) fn core_versions(server: &Arc<Server>, request: &Request) -> Result<Reply, Status> {
@@ -93,7 +89,7 @@ pub(crate) fn openapi_v2(server: &Arc<Server>, request: &Request) -> Result<Repl
             _ => {}
         }
     }
-    Negotiated::from_accept(accept)?;
+    Negotiated::from_accept(accept, Offer::Document)?;
     Ok(tagged(request, "application/json", serving.openapi_v2_json()))
 }
 
@@ -105,7 +101,7 @@ pub(crate) fn openapi_v3_index(server: &Arc<Server>, request: &Request) -> Resul
 /// `/openapi/v3/apis/GROUP/VERSION`. The hash in the query makes it cacheable for ever.
 pub(crate) async fn openapi_v3(server: &Arc<Server>, request: &Request) -> Result<Reply, Status> {
     let path = request.info.path.strip_prefix("/openapi/v3/").unwrap_or_default().trim_end_matches('/');
-    Negotiated::from_accept(request.header(ACCEPT))?;
+    Negotiated::from_accept(request.header(ACCEPT), Offer::Document)?;
     let (bytes, etag) = refreshed(server, || server.serving.get().openapi_v3(path)).await?;
     if request.header(IF_NONE_MATCH).trim_matches('"') == etag {
         return Ok(reply::bytes(StatusCode::NOT_MODIFIED, "application/json", Bytes::new()));

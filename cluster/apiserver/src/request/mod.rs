@@ -3,16 +3,16 @@
 mod body;
 mod info;
 mod negotiate;
-mod protobuf;
 mod query;
 
 pub(crate) use body::RequestBody;
 pub(crate) use info::RequestInfo;
-pub(crate) use negotiate::{As, Negotiated, Shape};
+pub(crate) use negotiate::{As, Negotiated, Offer, Shape};
 pub(crate) use query::{Query, VersionMatch};
 
 use std::net::SocketAddr;
 
+use api::protobuf::PROTOBUF;
 use http::{HeaderMap, Method};
 
 use crate::identity::User;
@@ -53,7 +53,7 @@ impl Request {
     pub(crate) async fn read_body(&self) -> Result<(bytes::Bytes, &str), api::Status> {
         let body = self.body.read().await?;
         match self.content_type() {
-            protobuf::PROTOBUF if !body.is_empty() => Ok((protobuf::to_json(&body)?, "application/json")),
+            PROTOBUF if !body.is_empty() => Ok((api::protobuf::to_json(&body)?, "application/json")),
             _ => Ok((body, self.header(http::header::CONTENT_TYPE))),
         }
     }

@@ -1,7 +1,9 @@
 //! The query of a request, typed where every verb understands it alike.
 
+use std::time::Duration;
+
 use api::Status;
-use percent_encoding::percent_decode_str;
+use jiff::SignedDuration;
 
 /// `resourceVersionMatch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,21 @@ impl Query {
 
     pub(crate) fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
         self.pairs.iter().filter(move |(k, _)| k == name).map(|(_, v)| v.as_str())
+    }
+
+    /// `timeout`, in Go's words: `30s`, `1m30s`; none when it is absent or zero.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, Status> {
+        let text = self.get("timeout");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let bad = || Status::bad_request(format!("invalid timeout specified in the request URL - {text:?}"));
+        let span: SignedDuration = match text {
+            "0" => SignedDuration::ZERO,
+            text => text.parse().map_err(|_| bad())?,
+        };
+        let timeout = Duration::try_from(span).map_err(|_| bad())?;
+        Ok((!timeout.is_zero()).then_some(timeout))
     }
 
     /// A flag, as Kubernetes reads it: present and not `false` or `0`.
@@ -103,7 +120,6 @@ impl Query {
     pub(crate) fn selected_name(&self) -> Option<String> {
         let selector = self.get("fieldSelector");
         let term = selector.split(',').find_map(|t| t.strip_prefix("metadata.name="))?;
-        let name = term.trim_start_matches('=');
-        Some(percent_decode_str(name).decode_utf8_lossy().into_owned()).filter(|n| !n.is_empty())
+        Some(term.trim_start_matches('=').to_owned()).filter(|name| !name.is_empty())
     }
 }

@@ -19,8 +19,6 @@ use crate::authn::user_of_certificate;
 use crate::request::{Peer, RequestBody};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time a client has to send the headers of a request (HTTP/1).
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of one HTTP/2 connection at one time; client-go opens a watch per informer on it.
@@ -90,7 +88,7 @@ async fn connection(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStrea
             )
         }
     });
-    let builder = http_builder();
+    let builder = http_builder(server.cfg.header_timeout);
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let stopped = tokio::select! {
@@ -117,9 +115,9 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn http_builder() -> Builder<TokioExecutor> {
+fn http_builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())

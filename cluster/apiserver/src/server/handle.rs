@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api::Status;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue};
 use http::request::Parts;
 
 use super::Server;
 use crate::identity::MASTERS;
 use crate::reply::{self, Reply};
-use crate::request::{Peer, Query, Request, RequestBody, RequestInfo};
+use crate::request::{Negotiated, Peer, Query, Request, RequestBody, RequestInfo};
 use crate::{authn, authz, routes};
 
 /// Answers one request.
@@ -28,6 +29,8 @@ pub(crate) async fn handle(
     let known = info.is_resource
         && server.serving.get().registry.get(&info.group, &info.version, &info.resource).is_some();
     let record = info.clone();
+    let header = |name| parts.headers.get(name).cloned();
+    let (accept, encodings) = (header(ACCEPT), header(ACCEPT_ENCODING));
     let request = Request {
         method: parts.method,
         headers: parts.headers,
@@ -38,17 +41,38 @@ pub(crate) async fn handle(
         upgrade: parking_lot::Mutex::new(upgrade),
     };
     let pretty = request.pretty();
-    let reply = match answer(&server, request).await {
+    let mut reply = match within(&server, request).await {
         Ok(reply) => reply,
         Err(status) => {
             if status.code >= 500 {
                 tracing::warn!(path = record.path, verb = record.verb, code = status.code, "{status}");
             }
-            reply::status(&status, pretty)
+            reply::status(&status, Negotiated::for_error(text(accept.as_ref())), pretty)
         }
     };
+    if record.is_resource {
+        reply::compress(&mut reply, text(encodings.as_ref()));
+    }
     server.metrics.request(&record, known, reply.status().as_u16(), dry_run, start);
     reply
+}
+
+fn text(header: Option<&HeaderValue>) -> &str {
+    header.and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The answer, in the time that the client or the server allows.
+async fn within(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {
+    if request.info.is_long_running() {
+        return answer(server, request).await;
+    }
+    let longest = server.cfg.request_timeout;
+    let limit = request.query.timeout()?.filter(|asked| *asked < longest).unwrap_or(longest);
+    match tokio::time::timeout(limit, answer(server, request)).await {
+        Ok(answered) => answered,
+        // A write that was under way may still be applied: the reason says so, as with any lost answer.
+        Err(_) => Err(Status::timeout(format!("{} s", limit.as_secs_f32()))),
+    }
 }
 
 async fn answer(server: &Arc<Server>, request: Request) -> Result<Reply, Status> {

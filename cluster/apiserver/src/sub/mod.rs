@@ -54,14 +54,8 @@ fn component_statuses(call: &Call) -> Result<Reply, Status> {
     let names = ["scheduler", "controller-manager", "etcd-0"];
     if !call.name().is_empty() && call.request.info.verb == "get" {
         let name = names.iter().find(|n| **n == call.name()).ok_or_else(|| call.not_found())?;
-        return Ok(call.value_reply(StatusCode::OK, item(name)));
+        return call.value_reply(StatusCode::OK, item(name));
     }
     let items: Vec<Value> = names.iter().map(|n| item(n)).collect();
-    if call.accept.r#as == crate::request::As::Table {
-        let now = jiff::Timestamp::now();
-        let table = api::table::table(&call.resource, &items, json!({}), call.include(), true, now);
-        return Ok(reply::value(StatusCode::OK, call.accept, &table, call.pretty()));
-    }
-    let list = json!({"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items});
-    Ok(reply::value(StatusCode::OK, call.accept.plain(), &list, call.pretty()))
+    call.list_reply(json!({}), items)
 }

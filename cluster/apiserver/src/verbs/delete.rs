@@ -14,7 +14,6 @@ use crate::call::Call;
 use crate::failure::Failure;
 use crate::pipeline::{Stored, Write, attempt, overwrite, remove};
 use crate::reply::{self, Reply};
-use crate::request::As;
 
 /// Objects of a collection that are deleted at one time.
 const AT_ONCE: usize = 16;
@@ -56,7 +55,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Reply, Status> {
     write.dry_run |= options.dry_run;
     let deleted = delete_one(&write, call.name(), &options).await?;
     let key = (call.resource.group.as_str(), call.resource.plural.as_str());
-    if !deleted.gone || ANSWERED_WITH_OBJECT.contains(&key) || call.accept.r#as != As::Object {
+    if !deleted.gone || ANSWERED_WITH_OBJECT.contains(&key) {
         let waits = !deleted.gone && options.orphan_dependents == Some(false);
         let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
         return call.object_reply(code, deleted.object);
@@ -129,13 +128,7 @@ pub(crate) async fn delete_collection(call: &Call) -> Result<Reply, Status> {
         .try_collect()
         .await?;
     let items: Vec<Value> = objects.into_iter().flatten().collect();
-    let body = json!({
-        "kind": call.resource.list_kind,
-        "apiVersion": call.resource.api_version(),
-        "metadata": {"resourceVersion": view.revision().to_string()},
-        "items": items,
-    });
-    Ok(reply::value(StatusCode::OK, call.accept.plain(), &body, call.pretty()))
+    call.list_reply(json!({"resourceVersion": view.revision().to_string()}), items)
 }
 
 /// DeleteOptions of the body, or of the query when there is no body.

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod list_body;
 mod page;
 mod patch;
 mod scale;

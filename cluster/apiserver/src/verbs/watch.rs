@@ -15,13 +15,13 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::select::Selection;
-use super::watch_encode::{Encoder, error_line};
+use super::watch_encode::{Encoder, error};
 use crate::body::{ApiBody, BoxError};
 use crate::call::Call;
 use crate::failure::expired;
 use crate::metrics::LongRunning;
 use crate::reply::{self, Reply};
-use crate::request::{As, Shape, VersionMatch};
+use crate::request::{Shape, VersionMatch};
 
 /// Events that are ready together go out together, up to this many bytes.
 const BATCH: usize = 64 << 10;
@@ -43,17 +43,20 @@ struct Start {
 pub(crate) async fn watch(call: &Call) -> Result<Reply, Status> {
     let selection = Selection::of(call)?;
     let query = &call.request.query;
-    if call.accept.shape == Shape::Yaml {
-        return Err(Status::not_acceptable(&["application/json"]));
-    }
+    let accept = call.accept.streamed()?;
+    let include = call.include()?;
     let start = begin(call, &selection).await?;
     let request =
         WatchRequest { prefix: selection.prefix.clone(), from: start.from, field: selection.indexed() };
-    let mut reply = reply::bytes(StatusCode::OK, "application/json", Bytes::new());
+    let content_type = match accept.shape {
+        Shape::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        _ => accept.content_type(),
+    };
+    let mut reply = reply::bytes(StatusCode::OK, content_type, Bytes::new());
     let events = match call.server.store.watch(request) {
         Ok(events) => events,
         Err(compacted) => {
-            *reply.body_mut() = ApiBody::full(error_line(&expired(&compacted)));
+            *reply.body_mut() = ApiBody::full(error(accept.shape, &expired(&compacted)));
             return Ok(reply);
         }
     };
@@ -62,13 +65,7 @@ pub(crate) async fn watch(call: &Call) -> Result<Reply, Status> {
         _ => Duration::from_secs(LEAST_SECONDS + rand::rng().random_range(0..LEAST_SECONDS)),
     };
     let watching = Watching {
-        encoder: Encoder {
-            resource: call.resource.clone(),
-            r#as: call.accept.r#as,
-            include: call.include(),
-            raw: call.accept.r#as == As::Object && !call.resource.converts(),
-            headers: true,
-        },
+        encoder: Encoder { resource: call.resource.clone(), accept, include, headers: true },
         selection,
         bookmarks: query.flag("allowWatchBookmarks"),
         sent: start.from,
@@ -196,7 +193,7 @@ impl Watching {
             Some(Ok(WatchItem::Progress(revision))) => self.progress(revision, batch),
             Some(Err(WatchEnd::Compacted)) => {
                 let status = Status::expired(format!("too old resource version: {}", self.sent));
-                batch.push(error_line(&status));
+                batch.push(error(self.encoder.accept.shape, &status));
                 self.ended = true;
             }
             // The client resumes from the last event it saw.

@@ -1,23 +1,23 @@
-//! The lines of a watch: `{"type":...,"object":...}`, one per event.
+//! The events of a watch: in JSON a line each (`{"type":...,"object":...}`), in protobuf a frame each.
 
 use std::sync::Arc;
 
-use api::Resource;
+use api::protobuf::{self, NotEncodable};
 use api::table::IncludeObject;
+use api::{Resource, Status};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use store::{Event, EventKind, Object};
 
 use super::select::Selection;
-use crate::request::As;
+use crate::reply::unencodable;
+use crate::request::{As, Negotiated, Shape};
 
 /// How one watch wants its objects.
 pub(super) struct Encoder {
     pub resource: Arc<Resource>,
-    pub r#as: As,
+    pub accept: Negotiated,
     pub include: IncludeObject,
-    /// Stored bytes can be sent as they are.
-    pub raw: bool,
     /// The next table is the first one: it carries the columns.
     pub headers: bool,
 }
@@ -40,71 +40,111 @@ impl Encoder {
         match (before, now) {
             (true, true) => Some(self.shared(event, "MODIFIED")),
             (false, true) if previous.is_none() => Some(self.shared(event, "ADDED")),
-            (false, true) => Some(self.line("ADDED", &event.object.value)),
+            (false, true) => Some(self.piece("ADDED", &event.object.value)),
             (true, false) if event.kind == EventKind::Delete => Some(self.shared(event, "DELETED")),
             // It no longer matches: the object as it last did, at the revision of the change.
-            (true, false) => Some(self.line("DELETED", &restamped(previous?, event.revision))),
+            (true, false) => Some(self.piece("DELETED", &restamped(previous?, event.revision))),
             (false, false) => None,
         }
     }
 
-    /// The line that every watcher of this event gets, made once for all of them.
+    /// What every watcher that wants this form gets of this event, made once for all of them.
     fn shared(&mut self, event: &Event, word: &str) -> Bytes {
-        if !self.raw {
-            return self.line(word, &event.object.value);
-        }
-        event.encoded.get_or_init(|| line(word, &event.object.value)).clone()
+        let whole = self.accept.r#as == As::Object && !self.resource.converts();
+        let place = match (self.accept.shape, self.accept.metadata() && !self.accept.beta) {
+            (Shape::Json, _) if whole => 0,
+            (Shape::Protobuf, _) if whole => 1,
+            (Shape::Protobuf, true) => 2,
+            (Shape::Json, true) => 3,
+            _ => return self.piece(word, &event.object.value),
+        };
+        event.encoded[place].get_or_init(|| self.piece(word, &event.object.value)).clone()
     }
 
     /// An object that was there when the watch began.
     pub(super) fn initial(&mut self, object: &Object) -> Bytes {
-        self.line("ADDED", &object.value)
+        self.piece("ADDED", &object.value)
     }
 
-    fn line(&mut self, word: &str, stored: &[u8]) -> Bytes {
-        if self.raw {
-            return line(word, stored);
+    fn piece(&mut self, word: &str, stored: &[u8]) -> Bytes {
+        let whole = self.accept.r#as == As::Object && !self.resource.converts();
+        match self.accept.shape {
+            Shape::Protobuf if whole => {
+                frame(word, protobuf::encode(&self.resource.api_version(), &self.resource.kind, stored))
+            }
+            Shape::Protobuf if self.accept.metadata() => {
+                frame(word, protobuf::encode(self.accept.metadata_version(), "PartialObjectMetadata", stored))
+            }
+            _ if whole => line(word, stored),
+            _ => {
+                let value: Value = serde_json::from_slice(stored).unwrap_or_default();
+                let object = self.formed(self.resource.convert_stored(value));
+                self.made(word, &object)
+            }
         }
-        let value: Value = serde_json::from_slice(stored).unwrap_or_default();
-        let object = self.formed(self.resource.convert_stored(value));
-        line(word, object.to_string().as_bytes())
+    }
+
+    /// An object that is not sent as it is stored.
+    fn made(&self, word: &str, object: &Value) -> Bytes {
+        made(self.accept.shape, word, object)
     }
 
     fn formed(&mut self, object: Value) -> Value {
-        match self.r#as {
-            As::Object => object,
-            As::Metadata => api::table::partial_metadata(&object),
+        let formed = match self.accept.r#as {
+            As::Object => return object,
+            As::Metadata | As::MetadataList => api::table::partial_metadata(&object),
             As::Table => {
                 let headers = std::mem::take(&mut self.headers);
                 let meta = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
                 let now = jiff::Timestamp::now();
                 api::table::table(&self.resource, &[object], meta, self.include, headers, now)
             }
-        }
+        };
+        self.accept.versioned(formed)
     }
 
     /// Every event up to this revision was sent. `initial_end`: so was every object that was there.
     pub(super) fn bookmark(&self, revision: u64, initial_end: bool) -> Bytes {
-        let (kind, version) = match self.r#as {
-            As::Metadata => ("PartialObjectMetadata".to_owned(), "meta.k8s.io/v1".to_owned()),
-            As::Table => ("Table".to_owned(), "meta.k8s.io/v1".to_owned()),
+        let form = self.accept.metadata_version().to_owned();
+        let (kind, version) = match self.accept.r#as {
+            As::Metadata | As::MetadataList => ("PartialObjectMetadata".to_owned(), form),
+            As::Table => ("Table".to_owned(), form),
             As::Object => (self.resource.kind.clone(), self.resource.api_version()),
         };
         let mut meta = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
-        if self.r#as == As::Table {
+        if self.accept.r#as == As::Table {
             meta = json!({"resourceVersion": revision.to_string()});
         }
         if initial_end {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = json!({"kind": kind, "apiVersion": version, "metadata": meta});
-        line("BOOKMARK", object.to_string().as_bytes())
+        self.made("BOOKMARK", &json!({"kind": kind, "apiVersion": version, "metadata": meta}))
     }
 }
 
 /// An error, as the last event of a watch.
-pub(super) fn error_line(status: &api::Status) -> Bytes {
-    line("ERROR", status.to_json().to_string().as_bytes())
+pub(super) fn error(shape: Shape, status: &Status) -> Bytes {
+    made(shape, "ERROR", &status.to_json())
+}
+
+fn made(shape: Shape, word: &str, object: &Value) -> Bytes {
+    let text = object.to_string();
+    match shape {
+        Shape::Protobuf => frame(word, protobuf::from_json(text.as_bytes())),
+        Shape::Json | Shape::Yaml => line(word, text.as_bytes()),
+    }
+}
+
+/// What has no protobuf form becomes an ERROR: the client lists again and learns why.
+fn frame(word: &str, object: Result<Bytes, NotEncodable>) -> Bytes {
+    match object {
+        Ok(object) => protobuf::watch_frame(word, &object),
+        Err(reason) => {
+            tracing::error!(%reason, "an event can not be sent in protobuf");
+            let status = unencodable(&reason).to_json().to_string();
+            protobuf::watch_frame("ERROR", &protobuf::from_json(status.as_bytes()).unwrap_or_default())
+        }
+    }
 }
 
 fn line(word: &str, object: &[u8]) -> Bytes {

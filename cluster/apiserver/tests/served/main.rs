@@ -5,6 +5,7 @@ mod identity;
 mod objects;
 mod operate;
 mod replicas;
+mod representations;
 mod support;
 mod tunnels;
 mod watching;

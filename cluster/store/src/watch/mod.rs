@@ -62,8 +62,8 @@ pub struct Event {
     pub previous: Option<Arc<Object>>,
     /// What happened.
     pub kind: EventKind,
-    /// A place for the reader's encoding, so that it is made once for all watchers.
-    pub encoded: OnceLock<Bytes>,
+    /// Places for the reader's encodings, so that each is made once for all watchers.
+    pub encoded: [OnceLock<Bytes>; 4],
 }
 
 impl Event {
@@ -73,7 +73,7 @@ impl Event {
             object: change.object.clone(),
             previous: change.previous.clone(),
             kind: change.kind,
-            encoded: OnceLock::new(),
+            encoded: Default::default(),
         })
     }
 }

@@ -82,7 +82,7 @@ async fn an_event_is_encoded_once_for_all() {
             _ => None,
         })
         .await;
-        event.encoded.get_or_init(|| {
+        event.encoded[0].get_or_init(|| {
             encoded += 1;
             event.object.value.clone()
         });

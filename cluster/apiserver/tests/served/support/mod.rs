@@ -30,6 +30,11 @@ pub fn free_address() -> SocketAddr {
 
 impl Cluster {
     pub async fn start() -> Cluster {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With some of the configuration changed.
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let pki = Pki::create(&dir.path().join("pki")).unwrap();
         let registry = prometheus::Registry::new();
@@ -37,6 +42,7 @@ impl Cluster {
         store.init_cluster().await.unwrap();
         let mut config = Config::new("s1", loopback(), "10.0.0.1:6443", dir.path().join("api"), pki.clone());
         config.registry = registry;
+        change(&mut config);
         let api = apiserver::start(config, store.clone()).await.unwrap();
         let ready = tokio::time::timeout(std::time::Duration::from_secs(30), api.ready());
         ready.await.expect("bootstrap within 30 s");
@@ -134,6 +140,22 @@ impl Client {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { code: parts.status, headers: parts.headers, body, text }
+    }
+
+    /// A request and an answer of any bytes.
+    pub async fn bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> (http::response::Parts, Bytes) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, body) = self.send(request.body(Full::new(body)).unwrap()).await.into_parts();
+        (parts, body.collect().await.unwrap().to_bytes())
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -104,3 +104,36 @@ impl<'b> Fields<'b> {
         Ok(taken)
     }
 }
+
+/// Wire types.
+pub(super) const VARINT: u32 = 0;
+pub(super) const FIXED64: u32 = 1;
+pub(super) const LENGTH: u32 = 2;
+
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// The number of a field and how its content is written.
+pub(crate) fn put_tag(out: &mut Vec<u8>, number: u32, wire: u32) {
+    put_varint(out, u64::from(number) << 3 | u64::from(wire));
+}
+
+/// A field of bytes.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, content: &[u8]) {
+    put_tag(out, number, LENGTH);
+    put_varint(out, content.len() as u64);
+    out.extend_from_slice(content);
+}
+
+/// Makes what was written since `start` the content of a field.
+pub(crate) fn wrap(out: &mut Vec<u8>, start: usize, number: u32) {
+    let mut header = Vec::with_capacity(10);
+    put_tag(&mut header, number, LENGTH);
+    put_varint(&mut header, (out.len() - start) as u64);
+    out.splice(start..start, header);
+}

@@ -1,9 +1,10 @@
 // A table of facts.
 //! The protobuf messages of the built-in kinds, v1.36: one line per message, `NUMBER:JSON-NAME:TYPE`
-//! per field. The name `.` inlines a message, `[]` makes the message an array.
+//! per field. The name `.` inlines a message; `{}`, `[]` and `!` make the message stand for an object, a list
+//! or a flag.
 //!
 //! Types: `s` string, `b` bool, `i` integer, `d` double, `y` bytes, `T` time, `U` micro time, `Q`
-//! quantity, `I` integer or string, `R` raw JSON, `F` field set, `D` duration, `M` message;
+//! quantity, `I` integer or string, `R` raw JSON, `F` field set, `M` message;
 //! `*` repeated, `%` map with string keys; `?` a pointer (zero is a value), `~` omitted when zero.
 
 pub(super) const MESSAGES: &str = "
@@ -43,6 +44,29 @@ admissionregistration.k8s.io/v1.ValidatingWebhookConfigurationList 1:metadata:Mm
 admissionregistration.k8s.io/v1.Validation 1:expression:s 2:message:s~ 3:reason:s?~ 4:messageExpression:s~
 admissionregistration.k8s.io/v1.Variable 1:name:s 2:expression:s
 admissionregistration.k8s.io/v1.WebhookClientConfig 3:url:s?~ 1:service:Madmissionregistration.k8s.io/v1.ServiceReference?~ 2:caBundle:y~
+apiextensions.k8s.io/v1.CustomResourceColumnDefinition 1:name:s 2:type:s 3:format:s~ 4:description:s~ 5:priority:i~ 6:jsonPath:s
+apiextensions.k8s.io/v1.CustomResourceConversion 1:strategy:s 2:webhook:Mapiextensions.k8s.io/v1.WebhookConversion?~
+apiextensions.k8s.io/v1.CustomResourceDefinition 1:metadata:Mmeta.ObjectMeta~ 2:spec:Mapiextensions.k8s.io/v1.CustomResourceDefinitionSpec 3:status:Mapiextensions.k8s.io/v1.CustomResourceDefinitionStatus~
+apiextensions.k8s.io/v1.CustomResourceDefinitionCondition 1:type:s 2:status:s 3:lastTransitionTime:T~ 4:reason:s~ 5:message:s~ 6:observedGeneration:i~
+apiextensions.k8s.io/v1.CustomResourceDefinitionList 1:metadata:Mmeta.ListMeta~ 2:items:*Mapiextensions.k8s.io/v1.CustomResourceDefinition
+apiextensions.k8s.io/v1.CustomResourceDefinitionNames 1:plural:s 2:singular:s~ 3:shortNames:*s~ 4:kind:s 5:listKind:s~ 6:categories:*s~
+apiextensions.k8s.io/v1.CustomResourceDefinitionSpec 1:group:s 3:names:Mapiextensions.k8s.io/v1.CustomResourceDefinitionNames 4:scope:s 7:versions:*Mapiextensions.k8s.io/v1.CustomResourceDefinitionVersion 9:conversion:Mapiextensions.k8s.io/v1.CustomResourceConversion?~ 10:preserveUnknownFields:b~
+apiextensions.k8s.io/v1.CustomResourceDefinitionStatus 1:conditions:*Mapiextensions.k8s.io/v1.CustomResourceDefinitionCondition 2:acceptedNames:Mapiextensions.k8s.io/v1.CustomResourceDefinitionNames 3:storedVersions:*s 4:observedGeneration:i~
+apiextensions.k8s.io/v1.CustomResourceDefinitionVersion 1:name:s 2:served:b 3:storage:b 7:deprecated:b~ 8:deprecationWarning:s?~ 4:schema:Mapiextensions.k8s.io/v1.CustomResourceValidation?~ 5:subresources:Mapiextensions.k8s.io/v1.CustomResourceSubresources?~ 6:additionalPrinterColumns:*Mapiextensions.k8s.io/v1.CustomResourceColumnDefinition~ 9:selectableFields:*Mapiextensions.k8s.io/v1.SelectableField~
+apiextensions.k8s.io/v1.CustomResourceSubresourceScale 1:specReplicasPath:s 2:statusReplicasPath:s 3:labelSelectorPath:s?~
+apiextensions.k8s.io/v1.CustomResourceSubresourceStatus
+apiextensions.k8s.io/v1.CustomResourceSubresources 1:status:Mapiextensions.k8s.io/v1.CustomResourceSubresourceStatus?~ 2:scale:Mapiextensions.k8s.io/v1.CustomResourceSubresourceScale?~
+apiextensions.k8s.io/v1.CustomResourceValidation 1:openAPIV3Schema:Mapiextensions.k8s.io/v1.JSONSchemaProps?~
+apiextensions.k8s.io/v1.ExternalDocumentation 1:description:s~ 2:url:s~
+apiextensions.k8s.io/v1.JSONSchemaProps 1:id:s~ 2:$schema:s~ 3:$ref:s?~ 4:description:s~ 5:type:s~ 6:format:s~ 7:title:s~ 8:default:R?~ 9:maximum:d?~ 10:exclusiveMaximum:b~ 11:minimum:d?~ 12:exclusiveMinimum:b~ 13:maxLength:i?~ 14:minLength:i?~ 15:pattern:s~ 16:maxItems:i?~ 17:minItems:i?~ 18:uniqueItems:b~ 19:multipleOf:d?~ 20:enum:*R~ 21:maxProperties:i?~ 22:minProperties:i?~ 23:required:*s~ 24:items:Mapiextensions.k8s.io/v1.JSONSchemaPropsOrArray?~ 25:allOf:*Mapiextensions.k8s.io/v1.JSONSchemaProps~ 26:oneOf:*Mapiextensions.k8s.io/v1.JSONSchemaProps~ 27:anyOf:*Mapiextensions.k8s.io/v1.JSONSchemaProps~ 28:not:Mapiextensions.k8s.io/v1.JSONSchemaProps?~ 29:properties:%Mapiextensions.k8s.io/v1.JSONSchemaProps~ 30:additionalProperties:Mapiextensions.k8s.io/v1.JSONSchemaPropsOrBool?~ 31:patternProperties:%Mapiextensions.k8s.io/v1.JSONSchemaProps~ 32:dependencies:%Mapiextensions.k8s.io/v1.JSONSchemaPropsOrStringArray~ 33:additionalItems:Mapiextensions.k8s.io/v1.JSONSchemaPropsOrBool?~ 34:definitions:%Mapiextensions.k8s.io/v1.JSONSchemaProps~ 35:externalDocs:Mapiextensions.k8s.io/v1.ExternalDocumentation?~ 36:example:R?~ 37:nullable:b~ 38:x-kubernetes-preserve-unknown-fields:b?~ 39:x-kubernetes-embedded-resource:b~ 40:x-kubernetes-int-or-string:b~ 41:x-kubernetes-list-map-keys:*s~ 42:x-kubernetes-list-type:s?~ 43:x-kubernetes-map-type:s?~ 44:x-kubernetes-validations:*Mapiextensions.k8s.io/v1.ValidationRule~
+apiextensions.k8s.io/v1.JSONSchemaPropsOrArray 1:{}:Mapiextensions.k8s.io/v1.JSONSchemaProps? 2:[]:*Mapiextensions.k8s.io/v1.JSONSchemaProps
+apiextensions.k8s.io/v1.JSONSchemaPropsOrBool 1:!:b 2:{}:Mapiextensions.k8s.io/v1.JSONSchemaProps?
+apiextensions.k8s.io/v1.JSONSchemaPropsOrStringArray 1:{}:Mapiextensions.k8s.io/v1.JSONSchemaProps? 2:[]:*s
+apiextensions.k8s.io/v1.SelectableField 1:jsonPath:s
+apiextensions.k8s.io/v1.ServiceReference 1:namespace:s 2:name:s 3:path:s?~ 4:port:i?~
+apiextensions.k8s.io/v1.ValidationRule 1:rule:s 2:message:s~ 3:messageExpression:s~ 4:reason:s?~ 5:fieldPath:s~ 6:optionalOldSelf:b?~
+apiextensions.k8s.io/v1.WebhookClientConfig 3:url:s?~ 1:service:Mapiextensions.k8s.io/v1.ServiceReference?~ 2:caBundle:y~
+apiextensions.k8s.io/v1.WebhookConversion 2:clientConfig:Mapiextensions.k8s.io/v1.WebhookClientConfig?~ 3:conversionReviewVersions:*s
 apiregistration.k8s.io/v1.APIService 1:metadata:Mmeta.ObjectMeta~ 2:spec:Mapiregistration.k8s.io/v1.APIServiceSpec~ 3:status:Mapiregistration.k8s.io/v1.APIServiceStatus~
 apiregistration.k8s.io/v1.APIServiceCondition 1:type:s 2:status:s 3:lastTransitionTime:T~ 4:reason:s~ 5:message:s~
 apiregistration.k8s.io/v1.APIServiceList 1:metadata:Mmeta.ListMeta~ 2:items:*Mapiregistration.k8s.io/v1.APIService

@@ -173,3 +173,21 @@ fn strategic_merge_refuses() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+/// A small patch must not become a large object.
+#[test]
+fn json_patches_do_not_explode() {
+    let object = json!({"metadata": {"name": "n", "text": "x".repeat(100)}, "m": {}, "n": {}});
+    let doubling: Vec<String> =
+        (0..60).map(|n| format!(r#"{{"op":"copy","from":"/m","path":"/m/x{n}"}}"#)).collect();
+    let doubling = doubling.join(",");
+    let refused = api::patch::json(&object, format!("[{doubling}]").as_bytes()).unwrap_err();
+    assert!(refused.to_string().contains("exceeding the limit"), "{refused}");
+    let round = r#"{"op":"move","from":"/m","path":"/n/m"},{"op":"move","from":"/n","path":"/m"},{"op":"add","path":"/n","value":{}}"#;
+    for (rounds, fits) in [(100, true), (130, false), (3000, false)] {
+        let patch = format!("[{}]", vec![round; rounds].join(","));
+        assert_eq!(api::patch::json(&object, patch.as_bytes()).is_ok(), fits, "{rounds}");
+    }
+    let harmless = vec![r#"{"op":"copy","from":"/metadata/name","path":"/m/x"}"#; 9000].join(",");
+    assert_eq!(api::patch::json(&object, format!("[{harmless}]").as_bytes()).unwrap()["m"]["x"], "n");
+}

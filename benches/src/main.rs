@@ -1,4 +1,4 @@
-//! The benches of the store: one row of `README.md` each.
+//! The benches: one row of `README.md` each; those of the store, and the load generator of the API (`api/`).
 //!
 //! `cargo run --release -p trireme-benches -- all`, or the name of one row. Every row starts three
 //! processes on loopback with fsync on, and where etcd is compared, three of etcd's beside them:
@@ -11,6 +11,7 @@
 //! | `cluster.rs`, `member.rs`, `tls.rs` | the processes |
 //! | `measure.rs` | percentiles, CPU and memory |
 
+mod api;
 mod cluster;
 mod frames;
 mod grpc;
@@ -33,11 +34,13 @@ use tokio::runtime::Builder;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "Measures the store against its targets and against etcd")]
+#[command(about = "Measures the store and the API against their targets and their peers")]
 enum Command {
     /// Runs a row, or all.
     #[command(flatten)]
     Row(rows::Row),
+    /// Loads a Kubernetes API server.
+    Api(api::Args),
     /// One of our members; started by the rows.
     #[command(hide = true)]
     Member(member::Args),
@@ -71,6 +74,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         // A member's many small steps wait for each other: on one thread none wakes another core.
         Command::Member(args) => runtime(Builder::new_current_thread())?.block_on(member::run(args)),
+        Command::Api(args) => runtime(Builder::new_multi_thread())?.block_on(api::run(args)),
         Command::Row(row) => runtime(Builder::new_multi_thread())?.block_on(rows::run(row)),
     }
 }

@@ -17,6 +17,13 @@ use super::formats::{self, Format};
 use super::tree::{Schema, Type};
 use crate::field::{FieldError, FieldErrorKind};
 
+/// See [`nesting`]: more could overflow a thread's stack.
+const DEEPEST: usize = 1000;
+/// What a bracket counts of it.
+const BRACKET: usize = 30;
+/// Up to here the stack of any thread is enough for an evaluation.
+const SHALLOW: usize = 60;
+
 /// Loop iterations that one rule may need for one value.
 const MAX_STEPS: u64 = 10_000_000;
 
@@ -61,6 +68,8 @@ pub struct CelRule {
     old_is_optional: bool,
     /// How deep loops are nested.
     depth: u32,
+    /// An evaluation may need much stack.
+    deep: bool,
 }
 
 impl CelRule {
@@ -72,7 +81,11 @@ impl CelRule {
             return Err(FieldError::required("rule", "rule is not specified"));
         }
         let compile = |field: &str, source: &str| {
-            Program::compile(source)
+            if nesting(source) > DEEPEST {
+                let detail = "compilation failed: expression recursion limit exceeded";
+                return Err(FieldError::invalid(field, source, detail));
+            }
+            compiled(source)
                 .map_err(|e| FieldError::invalid(field, source, format!("compilation failed: {e}")))
         };
         let program = compile("rule", &source)?;
@@ -95,6 +108,7 @@ impl CelRule {
         Ok(Self {
             uses_old: program.references().has_variable("oldSelf"),
             depth: depth_of(program.expression()),
+            deep: nesting(&source).max(text("messageExpression").map_or(0, nesting)) > SHALLOW,
             program,
             message: text("message").map(|m| m.trim().to_string()),
             message_expression,
@@ -118,6 +132,15 @@ impl CelRule {
         old: Option<&Value>,
         path: &str,
     ) -> Option<FieldError> {
+        if !self.deep {
+            return self.judge(schema, value, old, path);
+        }
+        on_large_stack(|| self.judge(schema, value, old, path)).unwrap_or_else(|| {
+            Some(FieldError::invalid(path, Value::Null, format!("{} can not be evaluated", self.name())))
+        })
+    }
+
+    fn judge(&self, schema: &Schema, value: &Value, old: Option<&Value>, path: &str) -> Option<FieldError> {
         if self.uses_old && old.is_none() && !self.old_is_optional {
             return None;
         }
@@ -187,6 +210,79 @@ impl CelRule {
 /// `.a['b c'].d` as `.a[b c].d`.
 fn field_path(text: &str) -> String {
     text.replace("['", "[").replace("']", "]")
+}
+
+fn compiled(source: &str) -> Result<Program, String> {
+    let compile = || Program::compile(source).map_err(|e| e.to_string());
+    on_large_stack(compile).unwrap_or_else(|| Err("the compiler does not understand it".to_owned()))
+}
+
+/// The compiler takes tens of kilobytes of stack for each bracket, and the evaluation of long chains a few for
+/// each operator: they get a stack of their own. None after a panic.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    const STACK: usize = 128 << 20;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread.ok()?.join().ok()
+    })
+}
+
+/// How deep the compiler and the evaluation of an expression may go at most, up to [`DEEPEST`]. Both recurse: into brackets,
+/// through several of their functions each, and into chains of operators. What is no well-formed expression is
+/// never taken for less deep than a parser that reads on after an error may find it.
+fn nesting(source: &str) -> usize {
+    let mut open = vec![(' ', 0)];
+    let (mut deepest, mut rest) = (0, source);
+    while let Some(letter) = rest.chars().next() {
+        let after = &rest[letter.len_utf8()..];
+        let raw = source[..source.len() - rest.len()].ends_with(['r', 'R']);
+        rest = match letter {
+            '\'' | '"' => after_string(rest, raw).unwrap_or(after),
+            '/' if after.starts_with('/') => after.find('\n').map_or("", |end| &after[end..]),
+            _ => after,
+        };
+        let closes = open.last().is_some_and(|(closing, _)| *closing == letter);
+        match letter {
+            ')' | ']' | '}' if closes => drop(open.pop()),
+            letter if letter.is_alphanumeric() || letter.is_whitespace() || letter == '_' => continue,
+            _ => {
+                if let Some((_, depth)) = open.last_mut() {
+                    *depth = if letter == ',' { BRACKET } else { *depth + 1 };
+                }
+            }
+        }
+        match letter {
+            '(' => open.push((')', BRACKET)),
+            '[' => open.push((']', BRACKET)),
+            '{' => open.push(('}', BRACKET)),
+            _ => {}
+        }
+        deepest = deepest.max(open.iter().map(|(_, depth)| depth).sum());
+        if deepest > DEEPEST {
+            break;
+        }
+    }
+    deepest
+}
+
+/// What follows the string that begins here; nothing when it does not end.
+fn after_string(text: &str, raw: bool) -> Option<&str> {
+    let quote = &text[..1];
+    let triple = quote.repeat(3);
+    let (end, lines) = if text.starts_with(&triple) { (triple.as_str(), true) } else { (quote, false) };
+    let mut rest = &text[end.len()..];
+    loop {
+        if let Some(after) = rest.strip_prefix(end) {
+            return Some(after);
+        }
+        let mut letters = rest.chars();
+        match letters.next()? {
+            '\\' if !raw => drop(letters.next()),
+            '\n' | '\r' if !lines => return None,
+            _ => {}
+        }
+        rest = letters.as_str();
+    }
 }
 
 /// How many values there are in a value.

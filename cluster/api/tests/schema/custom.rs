@@ -285,3 +285,44 @@ fn schemas_that_are_not_structural_are_refused() {
         assert!(found.iter().any(|e| e.starts_with(message)), "{schema}: {found:?}");
     }
 }
+
+/// Rules that nest until a parser or an evaluation would leave its stack.
+#[test]
+fn rules_do_not_nest_without_end() {
+    let read = |rule: String| {
+        let schema = json!({"type": "object", "x-kubernetes-validations": [{"rule": rule}],
+            "properties": {"n": {"type": "integer"}, "b": {"type": "boolean"}}});
+        // Where a limit is too high, this overflows.
+        schema::from_crd(&schema)
+            .map(|schema| schema::validate(&schema, &json!({"n": 1, "b": true}), None).len())
+    };
+    let around = |open: &str, core: &str, close: &str, times: usize| {
+        format!("{}{core}{}", open.repeat(times), close.repeat(times))
+    };
+    let forms = [
+        ("(", "self.b", ")"),
+        ("!", "self.b", ""),
+        ("-", "1", " == 1"),
+        ("[", "1", "]"),
+        ("{1: ", "1", "}"),
+        ("true ? true : ", "self.b", ""),
+        ("self.b || ", "self.b", ""),
+        ("1 + ", "1 == 2", ""),
+        ("self.", "n", ""),
+        ("size(", "self", ")"),
+        ("[1].all(x, ", "true", ")"),
+        ("", "self", "[0]"),
+        ("!(", "self.b", ")"),
+    ];
+    for (open, core, close) in forms {
+        for times in [1, 20, 30, 240, 450, 900, 100_000] {
+            let outcome = read(around(open, core, close, times));
+            assert!(times < 1000 || outcome.is_err(), "{open}{core}{close} {times}");
+        }
+    }
+    assert!(read("(".repeat(20) + "self.b" + &")".repeat(20)).is_ok());
+    assert!(read(vec!["self.n == 1"; 150].join(" || ")).is_ok());
+    assert!(
+        read("'((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((' != ''".into()).is_ok()
+    );
+}

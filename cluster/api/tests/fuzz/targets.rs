@@ -229,7 +229,7 @@ fn quantity(input: &[u8]) -> String {
             let again = Quantity::parse(&text).unwrap();
             assert_eq!(again.to_string(), text);
             assert_eq!(again.value(), quantity.value());
-            format!("{}", text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-'))
+            text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').to_owned()
         }
     }
 }

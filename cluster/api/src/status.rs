@@ -39,6 +39,8 @@ pub struct Status {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Box<Details>>,
+    /// `metadata.continue`: how a list whose revision has expired can still go on.
+    pub continue_token: String,
     /// True for `status: Success` (the answer of a delete).
     pub success: bool,
 }
@@ -55,7 +57,7 @@ impl Status {
     /// A failure without details.
     pub fn failure(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, reason, message, details: None, success: false }
+        Self { code, reason, message, details: None, continue_token: String::new(), success: false }
     }
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
@@ -78,6 +80,12 @@ impl Status {
     /// Sets `details.retryAfterSeconds`, which the server also sends as `Retry-After`.
     pub fn with_retry_after(mut self, seconds: u32) -> Self {
         self.details.get_or_insert_default().retry_after_seconds = seconds;
+        self
+    }
+
+    /// Sets `metadata.continue`.
+    pub fn with_continue(mut self, token: impl Into<String>) -> Self {
+        self.continue_token = token.into();
         self
     }
 
@@ -286,7 +294,11 @@ impl Status {
         let mut object = Map::new();
         object.insert("kind".into(), "Status".into());
         object.insert("apiVersion".into(), "v1".into());
-        object.insert("metadata".into(), json!({}));
+        let metadata = match self.continue_token.as_str() {
+            "" => json!({}),
+            token => json!({"continue": token}),
+        };
+        object.insert("metadata".into(), metadata);
         let word = if self.success { "Success" } else { "Failure" };
         object.insert("status".into(), word.into());
         if !self.message.is_empty() {

@@ -1,4 +1,5 @@
-//! Pages of a list: `limit` and `continue`, all of one exact revision.
+//! Pages of a list: `limit` and `continue`, all of one exact revision. When that is not kept any
+//! more the client may go on from the last key in the newest one, knowing that it is another.
 
 use api::Status;
 use base64::Engine;
@@ -14,9 +15,35 @@ use crate::request::VersionMatch;
 #[derive(Serialize, Deserialize)]
 struct Token {
     v: String,
-    rv: Revision,
+    /// [`NEWEST`], or the revision of the pages before.
+    rv: i64,
     /// The last key of the page before.
     start: String,
+}
+
+/// The revision in a token that may be continued in any.
+const NEWEST: i64 = -1;
+
+const TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. \
+You can start a new list without the continue parameter, or use the continue token in this response to \
+retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list \
+- objects that were created, modified, or deleted between the time the first chunk was returned and now \
+may show up in the list.";
+
+impl Token {
+    fn new(rv: i64, start: &str) -> Self {
+        Self { v: "meta.k8s.io/v1".into(), rv, start: start.to_owned() }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    fn text(&self) -> String {
+        // A struct of two strings and a number always serializes.
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
 }
 
 /// Where a list begins, and how far it goes.
@@ -36,7 +63,7 @@ impl Page {
         let matching = query.version_match()?;
         let token = query.get("continue");
         if !token.is_empty() {
-            return Self::continued(call, token, version, matching, limit);
+            return Self::continued(call, token, version, matching, limit).await;
         }
         let view = match (version, matching) {
             (None, Some(_)) => {
@@ -62,7 +89,7 @@ impl Page {
         call.server.store.view_at(revision).map_err(|c| expired(&c))
     }
 
-    fn continued(
+    async fn continued(
         call: &Call,
         token: &str,
         version: Option<Revision>,
@@ -77,22 +104,24 @@ impl Page {
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let bad = || Status::bad_request("continue key is not valid");
-        let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|_| bad())?;
-        let token: Token = serde_json::from_slice(&bytes).map_err(|_| bad())?;
-        let view = call.server.store.view_at(token.rv).map_err(|_| {
-            Status::expired(
-                "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
-            )
-        })?;
+        let token = Token::parse(token).ok_or_else(|| Status::bad_request("continue key is not valid"))?;
+        let view = match Revision::try_from(token.rv) {
+            Ok(revision) => {
+                let view = Self::exactly(call, revision).await;
+                view.map_err(|error| match error.code {
+                    410 => Status::expired(TOO_OLD).with_continue(Token::new(NEWEST, &token.start).text()),
+                    _ => error,
+                })?
+            }
+            Err(_) => call.server.fresh_view().await?,
+        };
         Ok(Self { view, after: Some(token.start), limit })
     }
 
     /// The token that continues after `last`.
     pub(super) fn token_after(&self, last: &str) -> String {
-        let token = Token { v: "meta.k8s.io/v1".into(), rv: self.view.revision(), start: last.to_owned() };
-        // A struct of two strings and a number always serializes.
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+        let revision = i64::try_from(self.view.revision()).unwrap_or(NEWEST);
+        Token::new(revision, last).text()
     }
 }
 

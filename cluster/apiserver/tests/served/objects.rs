@@ -127,6 +127,35 @@ async fn lists_come_in_pages_of_one_revision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_goes_on_after_its_revision_has_expired() {
+    let limits = store::Limits { history_events: 4, ..store::Limits::default() };
+    let cluster = Cluster::start_within(limits).await;
+    let admin = cluster.admin();
+    for n in 0..5 {
+        admin.post(MAPS, &config_map(&format!("m{n}"), "1")).await.expect(201);
+    }
+    let first = admin.get(&format!("{MAPS}?limit=2")).await.expect(200);
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    for n in 0..8 {
+        admin.merge(&format!("{MAPS}/m4"), &json!({"data": {"k": n.to_string()}})).await.expect(200);
+    }
+    let expired = admin.get(&format!("{MAPS}?limit=2&continue={token}")).await.expect(410);
+    assert_eq!(expired["reason"], "Expired");
+    // What the refusal offers goes on in the newest state, and further pages stay there.
+    let token = expired["metadata"]["continue"].as_str().unwrap();
+    let second = admin.get(&format!("{MAPS}?limit=2&continue={token}")).await.expect(200);
+    assert_ne!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert_eq!(second["items"][0]["metadata"]["name"], "m2");
+    assert_eq!(second["metadata"]["remainingItemCount"], 1);
+    let token = second["metadata"]["continue"].as_str().unwrap();
+    let third = admin.get(&format!("{MAPS}?limit=2&continue={token}")).await.expect(200);
+    assert_eq!(third["metadata"]["resourceVersion"], second["metadata"]["resourceVersion"]);
+    assert_eq!(third["items"][0]["data"]["k"], "7");
+    admin.get(&format!("{MAPS}?continue=nonsense")).await.expect(400);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_are_refused_with_reasons() {
     let cluster = Cluster::start().await;
     let admin = cluster.admin();

@@ -30,15 +30,24 @@ pub fn free_address() -> SocketAddr {
 
 impl Cluster {
     pub async fn start() -> Cluster {
-        Self::start_with(|_| {}).await
+        Self::start_as(Limits::default(), |_| {}).await
     }
 
     /// With some of the configuration changed.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Cluster {
+        Self::start_as(Limits::default(), change).await
+    }
+
+    /// With other limits of the store.
+    pub async fn start_within(limits: Limits) -> Cluster {
+        Self::start_as(limits, |_| {}).await
+    }
+
+    async fn start_as(limits: Limits, change: impl FnOnce(&mut Config)) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let pki = Pki::create(&dir.path().join("pki")).unwrap();
         let registry = prometheus::Registry::new();
-        let store = open_store(&pki, &dir.path().join("store"), registry.clone()).await;
+        let store = open_store_within(&pki, &dir.path().join("store"), registry.clone(), limits).await;
         store.init_cluster().await.unwrap();
         let mut config = Config::new("s1", loopback(), "10.0.0.1:6443", dir.path().join("api"), pki.clone());
         config.registry = registry;
@@ -82,6 +91,15 @@ pub async fn ready(api: &Apiserver) {
 }
 
 pub async fn open_store(pki: &Pki, dir: &std::path::Path, registry: prometheus::Registry) -> Store {
+    open_store_within(pki, dir, registry, Limits::default()).await
+}
+
+async fn open_store_within(
+    pki: &Pki,
+    dir: &std::path::Path,
+    registry: prometheus::Registry,
+    limits: Limits,
+) -> Store {
     let tls = pki.peer_tls("s1").unwrap();
     let peer = free_address();
     Store::open(StoreConfig {
@@ -93,7 +111,7 @@ pub async fn open_store(pki: &Pki, dir: &std::path::Path, registry: prometheus::
         tls_client: tls.client,
         peer_server_name: tls.server_name,
         timings: Timings::default(),
-        limits: Limits::default(),
+        limits,
         history: store::DEFAULT_HISTORY,
         registry,
     })

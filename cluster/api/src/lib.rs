@@ -19,16 +19,19 @@
 //! - [`schema`]: the structural schema of a kind and the walkers over it
 //! - [`patch`]: JSON patch, merge patch, strategic merge patch
 //! - [`managed`]: managedFields and server-side apply
-//! - [`selector`], [`quantity`]: label and field selectors, resource amounts
+//! - [`selector`], [`quantity`], [`amounts`]: label and field selectors, resource amounts
+//! - [`quota`], [`limit_range`]: what a namespace's objects may use
 //! - [`table`], [`discovery`], [`openapi`]: tables, discovery and OpenAPI documents
 //! - [`status`], [`field`]: how a refusal reads, and errors that name a field
 
+pub mod amounts;
 pub mod codec;
 pub mod delete;
 pub mod discovery;
 pub mod field;
 mod jsonpath;
 pub mod kinds;
+pub mod limit_range;
 pub mod managed;
 pub mod meta;
 pub mod names;
@@ -37,6 +40,7 @@ pub mod patch;
 pub mod pipeline;
 pub mod protobuf;
 pub mod quantity;
+pub mod quota;
 pub mod registry;
 pub mod resource;
 pub mod scale;

@@ -1,11 +1,14 @@
 //! Admission: what the cluster adds to an object, and what it refuses although the object is valid.
 //!
-//! Not here yet: LimitRanger, ResourceQuota, webhooks, admission policies.
+//! Not here yet: webhooks, admission policies.
 
 mod definition;
 mod escalation;
+mod limit_range;
 mod namespace;
 mod priority;
+mod quota;
+mod runtime_class;
 mod service_account;
 mod tolerations;
 
@@ -32,9 +35,11 @@ pub(crate) fn mutate(
         (("", "Pod"), Operation::Create) => {
             // Admission looks at the namespace before anything in it.
             namespace::require_active(write, view, object)?;
+            limit_range::mutate(write, view, object)?;
             service_account::mutate(write, view, object)?;
             tolerations::mutate(object);
-            priority::mutate(view, object)
+            priority::mutate(view, object)?;
+            runtime_class::mutate(view, object)
         }
         _ => Ok(()),
     }
@@ -62,7 +67,9 @@ pub(crate) fn check(
     if write.storage.group == "rbac.authorization.k8s.io" {
         escalation::check(write, object, old)?;
     }
-    Ok(())
+    limit_range::check(write, view, object, old)?;
+    // Last: what another plugin refuses is not charged.
+    quota::check(write, view, object, old, companions)
 }
 
 /// Checks a deletion.

@@ -5,6 +5,7 @@ mod hostile;
 mod identity;
 mod objects;
 mod operate;
+mod quotas;
 mod replicas;
 mod representations;
 mod support;

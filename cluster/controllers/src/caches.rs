@@ -7,8 +7,8 @@ use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     coordination::v1::Lease,
     core::v1::{
-        ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController, Service,
-        ServiceAccount,
+        ConfigMap, Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController,
+        ResourceQuota, Service, ServiceAccount,
     },
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
@@ -30,7 +30,7 @@ pub(crate) const ROOT_CA: &str = "kube-root-ca.crt";
 
 /// How long a new leader waits for idle caches to confirm that they have seen everything its
 /// predecessor wrote. What was written arrives long before.
-const CATCH_UP_LIMIT: Duration = Duration::from_millis(150);
+pub(crate) const CATCH_UP_LIMIT: Duration = Duration::from_millis(150);
 
 pub(crate) struct Caches {
     pub pods: Cache<Pod>,
@@ -49,6 +49,7 @@ pub(crate) struct Caches {
     pub jobs: Cache<Job>,
     pub cron_jobs: Cache<CronJob>,
     pub budgets: Cache<PodDisruptionBudget>,
+    pub quotas: Cache<ResourceQuota>,
     pub service_accounts: Cache<ServiceAccount>,
     pub root_ca: Cache<ConfigMap>,
     pub node_leases: Cache<Lease>,
@@ -90,6 +91,7 @@ impl Caches {
             jobs: managed(client),
             cron_jobs: all(client),
             budgets: all(client),
+            quotas: all(client),
             service_accounts: all(client),
             root_ca: Cache::builder(Api::all(client.clone()))
                 .fields(&format!("metadata.name={ROOT_CA}"))
@@ -118,6 +120,7 @@ impl Caches {
             self.jobs.synced(),
             self.cron_jobs.synced(),
             self.budgets.synced(),
+            self.quotas.synced(),
             self.service_accounts.synced(),
             self.root_ca.synced(),
             self.node_leases.synced(),

@@ -31,6 +31,7 @@ mod objects;
 mod pod_gc;
 mod pods;
 mod replicas;
+mod resource_quota;
 mod service_account;
 mod slices;
 mod stateful_set;
@@ -133,6 +134,7 @@ async fn term(acting: Acting, held: Leadership) {
     tasks.spawn(cron_job::run(acting.clone()));
     tasks.spawn(ttl::run(acting.clone()));
     tasks.spawn(disruption::run(acting.clone()));
+    tasks.spawn(resource_quota::run(acting.clone()));
     tasks.spawn(cluster_role::run(acting.clone()));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

@@ -8,6 +8,8 @@ mod object;
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::Cache;
+use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -23,7 +25,8 @@ const RETRY: Duration = Duration::from_millis(300);
 const UNREADY_CHECK: Duration = Duration::from_millis(100);
 const READY_CHECK: Duration = Duration::from_secs(1);
 
-/// Registers the node and writes its status whenever it changed, and at least every `status_refresh`.
+/// Registers the node and writes its status whenever it changed, or somebody else changed it, and at least every
+/// `status_refresh`.
 pub async fn run(host: Arc<Host>, registered: watch::Sender<Option<Node>>, shutdown: CancellationToken) {
     tokio::select! {
         () = report(host, registered) => {}
@@ -34,18 +37,25 @@ pub async fn run(host: Arc<Host>, registered: watch::Sender<Option<Node>>, shutd
 async fn report(host: Arc<Host>, registered: watch::Sender<Option<Node>>) {
     let api: Api<Node> = Api::all(host.client.clone());
     let node = register(&api, &host).await;
+    let own = Cache::builder(api.clone()).fields(&format!("metadata.name={}", host.cfg.node_name)).start();
+    let mut changes = own.changes();
     let mut written = node.status.clone().unwrap_or_default();
     registered.send_replace(Some(node));
-    let mut written_at: Option<tokio::time::Instant> = None;
+    let mut written_at: Option<(tokio::time::Instant, u64)> = None;
     loop {
         let now = jiff::Timestamp::now();
-        let status = object::status(&host, &written, now);
-        let old = written_at.is_none_or(|at| at.elapsed() >= host.cfg.timings.status_refresh);
-        if old || object::differs(&status, &written) {
+        // The cluster has called the node silent while it could not be heard.
+        let overruled = written_at.and_then(|(_, revision)| {
+            let node = own.get("", &host.cfg.node_name).filter(|node| object::revision(node) > revision)?;
+            node.status.clone().filter(|status| object::contradicts(status, &written))
+        });
+        let status = object::status(&host, overruled.as_ref().unwrap_or(&written), now);
+        let old = written_at.is_none_or(|(at, _)| at.elapsed() >= host.cfg.timings.status_refresh);
+        if old || overruled.is_some() || object::differs(&status, &written) {
             match write(&api, &host, &status).await {
-                Ok(()) => {
+                Ok(node) => {
                     written = status;
-                    written_at = Some(tokio::time::Instant::now());
+                    written_at = Some((tokio::time::Instant::now(), object::revision(&node)));
                 }
                 Err(kube::Error::Api(e)) if e.code == 404 => {
                     let node = register(&api, &host).await;
@@ -56,7 +66,14 @@ async fn report(host: Arc<Host>, registered: watch::Sender<Option<Node>>) {
             }
         }
         let ready = written_at.is_some() && object::is_ready(&written);
-        tokio::time::sleep(if ready { READY_CHECK } else { UNREADY_CHECK }).await;
+        // A change that comes while this waits is looked at in the next round, a failure is not repeated at once.
+        tokio::time::sleep(UNREADY_CHECK).await;
+        if ready {
+            tokio::select! {
+                () = tokio::time::sleep(READY_CHECK) => {}
+                _ = changes.next() => {}
+            }
+        }
     }
 }
 
@@ -85,7 +102,7 @@ async fn try_register(api: &Api<Node>, host: &Host) -> kube::Result<Node> {
     api.patch(&host.cfg.node_name, &PatchParams::default(), &Patch::Merge(labels)).await
 }
 
-async fn write(api: &Api<Node>, host: &Host, status: &NodeStatus) -> kube::Result<()> {
+async fn write(api: &Api<Node>, host: &Host, status: &NodeStatus) -> kube::Result<Node> {
     let patch = Patch::Strategic(json!({"status": status}));
-    api.patch_status(&host.cfg.node_name, &PatchParams::default(), &patch).await.map(drop)
+    api.patch_status(&host.cfg.node_name, &PatchParams::default(), &patch).await
 }

@@ -162,6 +162,20 @@ pub fn differs(a: &NodeStatus, b: &NodeStatus) -> bool {
     bare(a) != bare(b)
 }
 
+/// Whether `told` says otherwise of one of the node's own conditions.
+pub fn contradicts(told: &NodeStatus, own: &NodeStatus) -> bool {
+    let found = |kind: &str| {
+        let same = |c: &&NodeCondition| c.type_ == kind;
+        told.conditions.iter().flatten().find(same).map(|c| c.status.as_str())
+    };
+    own.conditions.iter().flatten().any(|c| found(&c.type_) != Some(c.status.as_str()))
+}
+
+/// The revision of a Node; 0 when it has none.
+pub fn revision(node: &Node) -> u64 {
+    node.metadata.resource_version.as_deref().and_then(|r| r.parse().ok()).unwrap_or(0)
+}
+
 pub fn is_ready(status: &NodeStatus) -> bool {
     status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
 }

@@ -171,3 +171,14 @@ async fn a_node_without_servers_stops_what_may_be_replaced() {
     let again = |p: &serde_json::Value| p["status"]["containerStatuses"][0]["restartCount"] == 1;
     node.api.wait(&path, |p| p.is_some_and(|p| again(p) && support::is_true(p, "Ready"))).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_called_silent_says_that_it_is_ready() {
+    let node = Node::start("silent").await;
+    let mut object = node.api.get("/api/v1/nodes/n1").unwrap();
+    for condition in object["status"]["conditions"].as_array_mut().unwrap() {
+        condition["status"] = json!("Unknown");
+    }
+    node.api.put("/api/v1/nodes/n1", object);
+    node.api.wait("/api/v1/nodes/n1", |n| n.is_some_and(|n| is_true(n, "Ready"))).await;
+}

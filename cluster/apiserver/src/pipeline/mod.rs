@@ -21,6 +21,10 @@ use crate::server::Server;
 /// How often a write is decided again because what it was decided on has changed.
 const MOST_ATTEMPTS: usize = 24;
 
+/// After so many attempts a write has collided, and waits for its turn: of many that decide at the
+/// same time only one succeeds, and the others would use up their attempts.
+const ATTEMPTS_AT_ONCE: usize = 2;
+
 /// What a write wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
@@ -120,7 +124,12 @@ where
     Fut: Future<Output = Result<T, Failure>>,
 {
     let mut last = Status::internal("no attempt was made");
+    let mut turn = None;
     for n in 0..MOST_ATTEMPTS {
+        if n == ATTEMPTS_AT_ONCE {
+            // The semaphore is never closed: without a permit the write only goes on as before.
+            turn = server.turns.acquire().await.ok();
+        }
         let consistency = if n == 0 { Consistency::Local } else { Consistency::Linearizable };
         let view = server.store.view(consistency).await.map_err(|e| unreadable(&e))?;
         match decide(view).await {
@@ -129,6 +138,7 @@ where
             Err(Failure::Final(status) | Failure::Stale(status) | Failure::Conflict(status)) => last = status,
         }
     }
+    drop(turn);
     Err(last)
 }
 

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 use store::{Applied, Consistency, Store, Txn, View, WriteError};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +36,8 @@ pub(crate) struct Server {
     pub tokens: TokenCache,
     pub agents: Agents,
     pub limits: Limits,
+    /// The one permit of writers that keep colliding, for example at the last room of a quota.
+    pub turns: Semaphore,
     /// Cancelled when the server stops: long answers end.
     pub stop: CancellationToken,
     /// True from the moment the bootstrap objects exist.
@@ -51,6 +53,7 @@ impl Server {
             rbac: RwLock::default(),
             tokens: TokenCache::default(),
             limits: Limits::default(),
+            turns: Semaphore::new(1),
             stop: CancellationToken::new(),
             bootstrapped: watch::Sender::new(false),
             cfg,

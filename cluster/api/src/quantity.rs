@@ -31,6 +31,8 @@ pub struct Quantity {
 pub struct BadQuantity;
 
 const NANO: i128 = 1_000_000_000;
+/// Kubernetes caps a value at 2^63-1 units.
+const MOST: i128 = i64::MAX as i128 * NANO;
 const BINARY: [(&str, u32); 6] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
 const DECIMAL: [(&str, i32); 10] =
     [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
@@ -57,10 +59,17 @@ impl Quantity {
         };
         let below = 10i128.checked_pow(u32::try_from(fraction.len()).map_err(|_| BadQuantity)?);
         let below = below.and_then(|b| b.checked_mul(divisor)).ok_or(BadQuantity)?;
-        let above = digits.checked_mul(multiplier).and_then(|n| n.checked_mul(NANO));
-        // Beyond what counts in nanos, Kubernetes caps the value too (at 2^63-1 units).
-        let above = above.unwrap_or(i128::from(i64::MAX) * NANO);
-        let nanos = above.div_euclid(below) + i128::from(above.rem_euclid(below) != 0);
+        let up = |n: i128, unit: i128| n / unit + i128::from(n % unit != 0);
+        let nanos = match digits.checked_mul(multiplier) {
+            None => MOST,
+            // What is below a nano is rounded up.
+            Some(above) => match above.checked_mul(NANO) {
+                Some(nanos) => up(nanos, below),
+                None if below < NANO => MOST,
+                None => (above / below).saturating_mul(NANO).saturating_add(up(above % below, below / NANO)),
+            },
+        };
+        let nanos = nanos.min(MOST);
         let nanos = if negative { -nanos } else { nanos };
         Ok(Quantity { nanos, format })
     }
@@ -216,6 +225,9 @@ mod tests {
             ("128974848", "128974848"),
             ("123Mi", "123Mi"),
             ("1500", "1500"),
+            ("-92233720368547758092337203685e-7", "-9223372036854775807"),
+            ("99999999999999999999Ei", "9223372036854775807"),
+            ("12345678901234567890123456789012.5e-20", "123456789012345678902n"),
         ];
         for (text, canonical) in cases {
             assert_eq!(Quantity::parse(text).unwrap().to_string(), canonical, "{text}");

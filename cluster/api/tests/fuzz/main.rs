@@ -5,7 +5,7 @@
 //!
 //! No instrumentation is needed: what a decoder answers (its words without their numbers and quotations) stands
 //! for the way that the input took. An input with a new answer joins the corpus, and in a long run it is kept in
-//! `corpus/TARGET/`. A panic, an input that takes longer than a second, or a broken promise of a target is a failure;
+//! `corpus/TARGET/`. A panic, an input that takes longer than [`SLOW`], or a broken promise of a target is a failure;
 //! the input is printed.
 //!
 //! - `targets.rs`: the decoders and what they promise
@@ -25,12 +25,13 @@ use targets::{TARGETS, Target};
 const FEW: usize = 2000;
 /// No input may take longer, on a busy machine and in an unoptimized build.
 const SLOW: Duration = Duration::from_secs(20);
-/// The same in a long run.
-const SLOW_ALONE: Duration = Duration::from_secs(1);
 /// Larger inputs are cut.
 const LARGEST: usize = 16 << 10;
-/// Inputs that are kept of one target.
-const CORPUS: usize = 2000;
+/// Inputs of one target that others are made of.
+const CORPUS: usize = 1000;
+/// Of these the first ones are kept as files, when they are small.
+const KEPT: usize = 100;
+const KEPT_BYTES: usize = 1 << 10;
 
 fn folder(target: &Target) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target.name)
@@ -52,13 +53,11 @@ struct Fuzzer {
     corpus: Vec<Vec<u8>>,
     seen: BTreeSet<String>,
     dice: Dice,
-    slow: Duration,
 }
 
 impl Fuzzer {
-    fn new(target: &'static Target, seed: u64, slow: Duration) -> Self {
-        let mut fuzzer =
-            Self { target, corpus: Vec::new(), seen: BTreeSet::new(), dice: Dice::new(seed), slow };
+    fn new(target: &'static Target, seed: u64) -> Self {
+        let mut fuzzer = Self { target, corpus: Vec::new(), seen: BTreeSet::new(), dice: Dice::new(seed) };
         for input in corpus(target) {
             fuzzer.answer(&input);
             fuzzer.corpus.push(input);
@@ -72,7 +71,7 @@ impl Fuzzer {
         let outcome = std::panic::catch_unwind(|| (self.target.run)(input));
         let shown = || format!("{}: {:?} = {}", self.target.name, String::from_utf8_lossy(input), hex(input));
         let answer = outcome.unwrap_or_else(|_| panic!("a panic of {}", shown()));
-        assert!(begun.elapsed() < self.slow, "{:?} for {}", begun.elapsed(), shown());
+        assert!(begun.elapsed() < SLOW, "{:?} for {}", begun.elapsed(), shown());
         self.seen.insert(signature(&answer))
     }
 
@@ -93,7 +92,7 @@ fn hex(bytes: &[u8]) -> String {
 /// An answer without what is only the input's own: numbers and quotations.
 fn signature(answer: &str) -> String {
     let (mut out, mut quoted) = (String::new(), false);
-    for letter in answer.chars().take(600) {
+    for letter in answer.chars().take(300) {
         match letter {
             '"' | '\'' | '`' => quoted = !quoted,
             _ if quoted || letter.is_ascii_digit() || !letter.is_ascii() => {}
@@ -104,7 +103,7 @@ fn signature(answer: &str) -> String {
 }
 
 fn short(target: &'static Target) {
-    let mut fuzzer = Fuzzer::new(target, 7, SLOW);
+    let mut fuzzer = Fuzzer::new(target, 7);
     for _ in 0..FEW {
         fuzzer.step();
     }
@@ -113,12 +112,14 @@ fn short(target: &'static Target) {
 
 fn long(target: &'static Target, time: Duration) {
     let seed = std::env::var("FUZZ_SEED").map_or(11, |seed| seed.parse().unwrap());
-    let mut fuzzer = Fuzzer::new(target, seed, SLOW_ALONE);
+    let mut fuzzer = Fuzzer::new(target, seed);
     let (begun, mut count, mut kept) = (Instant::now(), 0_u64, 0);
     std::fs::create_dir_all(folder(target)).unwrap();
+    let before = std::fs::read_dir(folder(target)).unwrap().count();
     while begun.elapsed() < time {
         count += 1;
-        if let Some(input) = fuzzer.step() {
+        let found = fuzzer.step().filter(|input| input.len() <= KEPT_BYTES);
+        if let Some(input) = found.filter(|_| before + kept < KEPT) {
             kept += 1;
             let name = hex(&Dice::hash(&input).to_be_bytes());
             std::fs::write(folder(target).join(name), input).unwrap();

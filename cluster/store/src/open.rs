@@ -187,13 +187,12 @@ async fn start_raft(
 fn assemble(
     cfg: StoreConfig,
     env: Environment,
-    core: Core,
+    Core { raft, wal, published, waiters, snapshots, boot, room, lock }: Core,
     peers: Arc<Peers>,
     (leads, leadership): (watch::Receiver<Leadership>, watch::Receiver<Leadership>),
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> (Arc<Inner>, Service) {
-    let Core { raft, wal, published, waiters, snapshots, boot, room, lock } = core;
     let (stop, stopped) = watch::channel(None::<Doubt>);
     let batcher = Batcher::start(raft.clone(), env.clock.clone(), stale_after(&cfg.timings), metrics.clone());
     let leader_reads = LeaderReads::start(raft.clone(), metrics.clone(), cancel.child_token());

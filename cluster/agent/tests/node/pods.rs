@@ -180,5 +180,5 @@ async fn a_node_that_was_called_silent_says_that_it_is_ready() {
         condition["status"] = json!("Unknown");
     }
     node.api.put("/api/v1/nodes/n1", object);
-    node.api.wait("/api/v1/nodes/n1", |n| n.is_some_and(|n| is_true(n, "Ready"))).await;
+    node.api.wait("/api/v1/nodes/n1", |n| n.is_some_and(|n| support::is_true(n, "Ready"))).await;
 }

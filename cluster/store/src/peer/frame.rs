@@ -18,7 +18,7 @@ use crate::codec;
 pub(super) const VERSION: u8 = 2;
 const PREFIX: usize = 8;
 const HEAD: usize = 10;
-/// Room for a frame before it has to grow.
+/// Room for a body before it has to grow.
 const FIRST_BYTES: usize = 2048;
 /// No frame of ours is larger.
 const LIMIT: usize = 256 << 20;
@@ -91,16 +91,21 @@ pub(super) struct Frame {
 
 /// The bytes of a frame whose body is the encoding of a value.
 pub(super) fn encode<T: Serialize>(kind: Kind, id: u64, body: &T) -> Vec<u8> {
-    finish(kind, id, |out| codec::encode_into(body, out))
+    encode_sized(kind, id, body, FIRST_BYTES)
+}
+
+/// [`encode`], when the body takes about `size` bytes.
+pub(super) fn encode_sized<T: Serialize>(kind: Kind, id: u64, body: &T, size: usize) -> Vec<u8> {
+    finish(kind, id, size, |out| codec::encode_into(body, out))
 }
 
 /// The bytes of a frame whose body is bytes.
 pub(super) fn encode_raw(kind: Kind, id: u64, body: &[u8]) -> Vec<u8> {
-    finish(kind, id, |out| out.extend_from_slice(body))
+    finish(kind, id, body.len(), |out| out.extend_from_slice(body))
 }
 
-fn finish(kind: Kind, id: u64, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(FIRST_BYTES);
+fn finish(kind: Kind, id: u64, size: usize, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(PREFIX + HEAD + size);
     out.extend_from_slice(&[0; PREFIX]);
     out.push(VERSION);
     out.push(kind as u8);

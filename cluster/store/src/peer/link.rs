@@ -163,6 +163,16 @@ impl LinkStream {
         self.send_bytes(frame::encode(kind, self.id, body), None).await
     }
 
+    /// [`LinkStream::send`] of a body that takes about `size` bytes.
+    pub(crate) async fn send_sized<T: Serialize>(
+        &mut self,
+        kind: Kind,
+        body: &T,
+        size: usize,
+    ) -> Result<(), CallError> {
+        self.send_bytes(frame::encode_sized(kind, self.id, body, size), None).await
+    }
+
     /// Waits until there is room for it.
     pub(crate) async fn send_raw(&mut self, kind: Kind, body: &[u8]) -> Result<(), CallError> {
         let bytes = frame::encode_raw(kind, self.id, body);

@@ -12,6 +12,7 @@
 //! batch or a snapshot never stands before a heartbeat.
 
 mod book;
+mod commits;
 mod frame;
 mod link;
 mod net;

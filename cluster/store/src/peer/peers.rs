@@ -8,6 +8,7 @@ use futures::future::join_all;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::codec;
@@ -45,6 +46,8 @@ pub(crate) struct Peers {
     book: Arc<Book>,
     published: Arc<Published>,
     links: Mutex<HashMap<(MemberId, Lane), Link>>,
+    /// Rung when a peer waits for a commit.
+    hurries: Mutex<HashMap<MemberId, Arc<Notify>>>,
 }
 
 impl Peers {
@@ -57,8 +60,8 @@ impl Peers {
         published: Arc<Published>,
         cancel: CancellationToken,
     ) -> Arc<Peers> {
-        let (book, links) = (Arc::default(), Mutex::default());
-        Arc::new(Peers { me, folder, advertise, network, metrics, cancel, book, published, links })
+        let (book, links, hurries) = Default::default();
+        Arc::new(Peers { me, folder, advertise, network, metrics, cancel, book, published, links, hurries })
     }
 
     /// The log index of the membership, committed and applied here, that has this member.
@@ -97,6 +100,12 @@ impl Peers {
         if self.book.address(id).is_none() {
             self.book.learn(id, address);
         }
+    }
+
+    /// Rung when a peer waits for what was just committed: it told of a write, or asked for an index
+    /// to read at.
+    pub(crate) fn hurry(&self, peer: MemberId) -> Arc<Notify> {
+        self.hurries.lock().entry(peer).or_default().clone()
     }
 
     /// The link to a peer; made when there is none.

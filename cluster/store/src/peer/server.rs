@@ -162,6 +162,9 @@ impl Session {
             let id = frame.id;
             let work = async {
                 let bytes = service.answer(from, &frame).await.unwrap_or_else(|reason| refusal(id, &reason));
+                if matches!(frame.kind, Kind::Forward | Kind::ReadIndex) {
+                    service.peers.hurry(from).notify_one();
+                }
                 // The connection ended: nobody waits for the answer.
                 drop(answers.send(bytes).await);
             };

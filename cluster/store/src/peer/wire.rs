@@ -57,6 +57,12 @@ impl<'a> AppendRef<'a> {
         }
     }
 
+    /// About how many bytes the encoding takes.
+    pub(crate) fn size(&self) -> usize {
+        const AROUND: usize = 64;
+        self.entries.iter().map(|entry| entry.payload.size() + AROUND).sum::<usize>() + AROUND
+    }
+
     /// The request in the body of a frame, sharing its bytes.
     pub(crate) fn decode(body: &Bytes) -> Result<AppendRequest, CodecError> {
         let append: AppendRef<'_> = codec::decode(body)?;

@@ -28,6 +28,7 @@ const LIST: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(50);
 
 type Metrics = openraft::RaftMetrics<Types>;
+type ServerMetrics = openraft::metrics::RaftServerMetrics<Types>;
 
 /// One member. What only the leader knows is `None` when another one was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -426,10 +427,10 @@ impl Members {
     /// the cluster is told, as soon as somebody can be told.
     pub(crate) async fn heal_address(&self, advertise: &str) {
         let me = self.peers.me();
-        let wrong = |metrics: &Metrics| {
-            metrics.membership_config.get_node(&me).is_some_and(|node| node.addr != advertise)
+        let wrong = |now: &ServerMetrics| {
+            now.membership_config.get_node(&me).is_some_and(|node| node.addr != advertise)
         };
-        let mut metrics = self.raft.metrics();
+        let mut metrics = self.raft.server_metrics();
         while metrics.wait_until(wrong).await.is_ok() {
             let addr = advertise.to_owned();
             tracing::info!(addr, "this member's address changed: telling the cluster");

@@ -12,7 +12,7 @@ use crate::error::Doubt;
 use crate::leadership::Leadership;
 use crate::object::MemberId;
 use crate::peer::Lane;
-use crate::raft::{Body, Peer, Types};
+use crate::raft::{Body, Peer, Raft, Types};
 use crate::store::Inner;
 
 /// Objects deleted by one proposal when their time is over.
@@ -232,14 +232,9 @@ async fn expire(inner: Arc<Inner>) {
 /// A member whose log or consensus failed takes no part any more, and says so.
 async fn watch_faults(inner: Arc<Inner>) {
     let mut log = inner.wal.fault();
-    let mut raft = inner.raft.metrics();
     let problem = tokio::select! {
         Ok(fault) = log.wait_for(Option::is_some) => fault.clone().unwrap_or_default(),
-        ended = raft.wait_until(|metrics| metrics.running_state.is_err()) => match ended {
-            Ok(metrics) => metrics.running_state.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-            // It says nothing any more: it panicked, or was shut down (then `stop` is set).
-            Err(_) => "the consensus task panicked".to_owned(),
-        },
+        problem = consensus_ended(&inner.raft) => problem,
     };
     if inner.stop.borrow().is_some() {
         return;
@@ -249,4 +244,15 @@ async fn watch_faults(inner: Arc<Inner>) {
     inner.hub.close();
     // The connections close: so the others notice at once.
     inner.cancel.cancel();
+}
+
+/// Returns when the consensus task has ended: why. Woken by changes of who leads, not by every step.
+async fn consensus_ended(raft: &Raft) -> String {
+    let mut server = raft.server_metrics();
+    while server.changed().await.is_ok() {}
+    match &raft.metrics().borrow_watched().running_state {
+        Err(fatal) => fatal.to_string(),
+        // It did not come to say more; or it was shut down, and then `stop` is set.
+        Ok(()) => "the consensus task panicked".to_owned(),
+    }
 }

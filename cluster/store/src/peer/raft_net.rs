@@ -38,6 +38,7 @@ const SNAPSHOT_BEGIN: Duration = Duration::from_secs(10);
 const SNAPSHOT_ANSWER: Duration = Duration::from_secs(120);
 
 type Snapshot = openraft::Snapshot<LeaderId, u64, Peer, Blob>;
+type Answers<'s> = BoxStream<'s, Result<StreamResult, RPCError<Types>>>;
 
 /// Makes the networks for openraft.
 pub(crate) struct Factory {
@@ -98,7 +99,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
         &'s mut self,
         input: S,
         _option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamResult, RPCError<Types>>>, RPCError<Types>>>
+    ) -> BoxFuture<'s, Result<Answers<'s>, RPCError<Types>>>
     where
         S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
     {
@@ -152,10 +153,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
 }
 
 /// Sends requests as they come and yields the answers in the same order, many under way.
-fn pipeline<'s, S>(
-    link: &Link,
-    mut input: Requests<S>,
-) -> BoxStream<'s, Result<StreamResult, RPCError<Types>>>
+fn pipeline<'s, S>(link: &Link, mut input: Requests<S>) -> Answers<'s>
 where
     S: Stream<Item = AppendRequest> + Send + Unpin + 'static,
 {

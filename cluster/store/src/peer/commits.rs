@@ -72,6 +72,7 @@ impl<S: Stream<Item = AppendRequest> + Unpin> Requests<S> {
 
 #[cfg(test)]
 mod tests {
+    use openraft::vote::RaftLeaderId as _;
     use tokio::sync::mpsc;
     use tokio_stream::wrappers::UnboundedReceiverStream;
 

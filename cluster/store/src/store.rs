@@ -200,20 +200,14 @@ impl Store {
         }
         let limits = &self.inner.cfg.limits;
         check_txn(txn, limits)?;
-        // What it could grow by, without a look at what is there: there is nearly always room for that.
-        let most: u64 = txn.ops.iter().map(|op| growth_of(op, None).unsigned_abs()).sum();
-        let used = root.bytes;
-        let low = if most > 0 { self.inner.room.is_low(most, used) } else { None };
-        if low.is_none() && used.saturating_add(most) <= limits.total_bytes {
-            return Ok(());
-        }
         let growth: i64 = txn.ops.iter().map(|op| growth_of(op, root.objects.get(op.key()))).sum();
+        let used = root.bytes;
         if growth > 0 && used.saturating_add(growth.unsigned_abs()) > limits.total_bytes {
             self.inner.shed.notify_one();
             return Err(Rejection::StorageFull { used, limit: limits.total_bytes });
         }
         if growth > 0
-            && let Some(DiskSpace { free, total }) = low
+            && let Some(DiskSpace { free, total }) = self.inner.room.is_low(growth.unsigned_abs(), used)
         {
             self.inner.shed.notify_one();
             return Err(Rejection::DiskFull { free, total });

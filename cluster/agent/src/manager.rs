@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Cache, Change};
-use futures::StreamExt;
+use client::{Cache, Change, Changes};
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -77,9 +77,10 @@ pub async fn run(
     }
     let (finished_tx, finished) = mpsc::unbounded_channel();
     let manager = Manager { host, pods, cache, finished_tx };
-    manager.take_over().await;
+    let mut changes = manager.cache.changes();
+    manager.take_over(&mut changes).await;
     tokio::select! {
-        () = manager.serve(events, contact, finished) => {}
+        () = manager.serve(changes, events, contact, finished) => {}
         () = shutdown.cancelled() => {}
     }
 }
@@ -92,13 +93,13 @@ struct Manager {
 }
 
 impl Manager {
-    /// Adopts what runs, and removes what nobody wants any more.
-    async fn take_over(&self) {
-        let wanted = self.cache.list();
-        let live: HashSet<String> = wanted.iter().map(|p| spec::uid(p).to_owned()).collect();
-        for pod in wanted {
-            self.start(pod);
+    /// Adopts what runs, and removes what nobody wants any more. The pods are those that the changes begin
+    /// with: of a pod from anywhere else, they would not tell that it was deleted meanwhile.
+    async fn take_over(&self, changes: &mut Changes<Pod>) {
+        while let Some(Some(change)) = changes.next().now_or_never() {
+            self.changed(change);
         }
+        let live: HashSet<String> = self.pods.workers.read().keys().cloned().collect();
         for sandbox in self.host.runtime.sandboxes() {
             if !live.contains(&sandbox.id) {
                 tokio::spawn(remove_orphan(self.host.clone(), sandbox));
@@ -159,11 +160,11 @@ impl Manager {
 
     async fn serve(
         &self,
+        mut changes: Changes<Pod>,
         mut events: broadcast::Receiver<RuntimeEvent>,
         mut contact: watch::Receiver<Contact>,
         mut finished: mpsc::UnboundedReceiver<String>,
     ) {
-        let mut changes = self.cache.changes();
         loop {
             tokio::select! {
                 change = changes.next() => match change {

@@ -1,5 +1,4 @@
-//! The watchers of a live cluster: they watch all objects, those of a label or of a field, leave, and
-//! resume at another server.
+//! The watchers of a live cluster: they watch all or one object, leave, and resume at another server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,45 +19,35 @@ const STAY_MS: (u64, u64) = (500, 12_000);
 /// Before the next try after one that led nowhere.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// What a watcher watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selection {
-    All,
-    /// One group of keys at a time, found by its label.
-    Label,
-    /// One object at a time, found by its name, a field.
-    Field,
-}
-
 /// One watcher.
 pub struct Watcher {
     pub access: Access,
     pub servers: Vec<SocketAddr>,
     pub dice: Dice,
     pub shared: Arc<Shared>,
-    pub selection: Selection,
+    /// It watches one object at a time, found by its name; otherwise all.
+    pub by_name: bool,
 }
 
 /// Where a watch stands.
 struct Place {
     /// None: a list says where to begin.
     from: Option<u64>,
-    /// The only keys that come are those with this prefix.
-    only: Option<String>,
+    /// The only object.
+    name: Option<String>,
 }
 
 impl Watcher {
     /// Watches until the last write of the run has come, or until it is told to stop.
     pub async fn run(mut self) {
-        let mut place = Place { from: None, only: None };
+        let mut place = Place { from: None, name: None };
         loop {
-            if self.is_selective() && (place.only.is_none() || self.dice.per_mille(300)) {
+            if self.by_name && (place.name.is_none() || self.dice.per_mille(300)) {
                 let group = self.shared.round.load(std::sync::atomic::Ordering::Relaxed) * 6;
-                let name = if self.selection == Selection::Field { objects::NAMES[0] } else { "" };
-                let only = objects::key(group + self.dice.below(6), name);
-                place = Place { from: None, only: Some(only) };
+                let name = objects::key(group + self.dice.below(6), objects::NAMES[0]);
+                place = Place { from: None, name: Some(name) };
             }
-            if self.shared.has_all(place.from, self.is_selective()) {
+            if self.shared.has_all(place.from, self.by_name) {
                 return;
             }
             let member = self.dice.below(self.servers.len() as u64);
@@ -68,24 +57,15 @@ impl Watcher {
         }
     }
 
-    fn is_selective(&self) -> bool {
-        self.selection != Selection::All
-    }
-
-    fn query(&self, place: &Place) -> String {
-        match (&place.only, self.selection) {
-            (Some(name), Selection::Field) => format!("fieldSelector=metadata.name%3D{name}&"),
-            (Some(prefix), Selection::Label) => {
-                format!("labelSelector=group%3D{}&", objects::group_of(prefix))
-            }
-            _ => String::new(),
-        }
+    fn query(place: &Place) -> String {
+        let field = |name: &String| format!("fieldSelector=metadata.name%3D{name}&");
+        place.name.as_ref().map_or_else(String::new, field)
     }
 
     /// One watch at one server; false when there was none.
     async fn watch(&mut self, member: u64, place: &mut Place) -> bool {
         let mut wire = Wire::new(&self.access, self.servers[member as usize]);
-        let query = self.query(place);
+        let query = Self::query(place);
         let from = match place.from {
             Some(from) => from,
             None => {
@@ -106,7 +86,7 @@ impl Watcher {
             return false;
         }
         let watch = self.shared.recorder.id();
-        let prefix = place.only.clone().unwrap_or_default();
+        let prefix = place.name.clone().unwrap_or_default();
         self.shared.recorder.record(What::Watch { watch, member: member + 1, prefix, from, node: None });
         let stay = Duration::from_millis(self.dice.between(STAY_MS.0, STAY_MS.1));
         let follow = self.follow(watch, response.into_body(), place);
@@ -132,7 +112,7 @@ impl Watcher {
                     return reason;
                 }
             }
-            if self.shared.has_all(place.from, self.is_selective()) {
+            if self.shared.has_all(place.from, self.by_name) {
                 return "the end of the run".to_owned();
             }
         }

@@ -309,15 +309,13 @@ impl Nemesis {
         self.cluster.net.heal();
     }
 
-    /// One bit of a member turns: of one that is stopped, or under one that runs.
+    /// One bit of a stopped member turns.
     async fn flip(&mut self) {
         if !self.flipped.is_empty() {
             return;
         }
         let id = self.someone();
-        if self.dice.per_mille(600) {
-            self.cluster.crash(id, Crash::Kill);
-        }
+        self.cluster.crash(id, Crash::Kill);
         let flipped = self.cluster.platter(id).and_then(|platter| platter.flip_bit());
         if let Some(place) = flipped {
             self.world.fault(format!("a bit turned on member {id}: {place}"));

@@ -9,7 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ChangeMembershipError, ClientWriteError, RaftError};
 use openraft::{ChangeMembers, Instant as _};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::time::Instant;
 
 use crate::config::Timings;
@@ -82,6 +82,9 @@ pub(crate) struct Members {
     peers: Arc<Peers>,
     leadership: watch::Receiver<Leadership>,
     timings: Timings,
+    /// Whose turn it is to change the membership: what a change was decided on stays true until it
+    /// is written.
+    turn: Mutex<()>,
 }
 
 impl Members {
@@ -91,7 +94,7 @@ impl Members {
         leadership: watch::Receiver<Leadership>,
         timings: Timings,
     ) -> Arc<Members> {
-        Arc::new(Members { raft, peers, leadership, timings })
+        Arc::new(Members { raft, peers, leadership, timings, turn: Mutex::default() })
     }
 
     fn metrics(&self) -> Metrics {
@@ -199,10 +202,11 @@ impl Members {
 
     /// Takes a member in that does not vote, or corrects its address.
     async fn add_learner(&self, id: MemberId, addr: &str) -> Result<(), Step> {
-        let known = self.metrics().membership_config.get_node(&id).cloned();
         self.peers.book().learn(id, addr);
         let folder = self.peers.meet(id, self.timings.read).await;
         let folder = folder.ok_or(MembershipError::CatchingUp { id, behind: None })?;
+        let _turn = self.turn().await?;
+        let known = self.metrics().membership_config.get_node(&id).cloned();
         if known.as_ref().is_some_and(|node| node.folder != folder) {
             let reason = format!("member {id} has lost its data: remove it, then add it again");
             return Err(MembershipError::Unsafe { reason }.into());
@@ -222,6 +226,7 @@ impl Members {
     /// whose address it has: so that a server that lost its data folder gets its seat back, and
     /// the dead vote never counts beside the new one.
     async fn make_voter(&self, id: MemberId, addr: &str) -> Result<(), Step> {
+        let _turn = self.turn().await?;
         let replaced = self.silent_at(addr, id).await;
         let mut voters = self.voters();
         voters.insert(id);
@@ -270,6 +275,7 @@ impl Members {
     }
 
     async fn remove(&self, id: MemberId) -> Result<(), Step> {
+        let _turn = self.turn().await?;
         if self.metrics().membership_config.get_node(&id).is_none() {
             return Ok(());
         }
@@ -290,6 +296,11 @@ impl Members {
         }
         tracing::info!(id, "removing a member");
         self.write(ChangeMembers::RemoveVoters(BTreeSet::from([id]))).await
+    }
+
+    /// Waits for the end of the change that is under way.
+    async fn turn(&self) -> Result<MutexGuard<'_, ()>, MembershipError> {
+        tokio::time::timeout(self.timings.read, self.turn.lock()).await.map_err(|_| MembershipError::Busy)
     }
 
     fn voters(&self) -> BTreeSet<MemberId> {

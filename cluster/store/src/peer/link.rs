@@ -199,6 +199,9 @@ impl Runner {
                     tracing::debug!(peer = self.config.peer, %error, "the connection to a peer ended");
                     self.lose_pending();
                     self.state.send_replace(LinkState::Down { attempts: 0 });
+                    if self.outgoing.is_closed() && self.outgoing.is_empty() {
+                        return;
+                    }
                 }
                 Err(error) => {
                     attempts += 1;

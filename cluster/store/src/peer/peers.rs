@@ -98,7 +98,9 @@ impl Peers {
         if peer == self.me {
             return Some(self.folder);
         }
-        let mut state = self.link(peer, Lane::Control).state();
+        // Held meanwhile: who does not belong yet has no other link.
+        let link = self.link(peer, Lane::Control);
+        let mut state = link.state();
         // Also when it is not let in, the folder that it came with is known afterwards.
         drop(tokio::time::timeout(within, state.wait_for(|state| *state == LinkState::Up)).await);
         self.book.met_with(peer)

@@ -1,7 +1,7 @@
 //! Who belongs, changed on running clusters.
 
 use crate::common::net::MemNet;
-use crate::common::{Cluster, apply, create, free_port, linearizable, noise, until};
+use crate::common::{Cluster, DEADLINE, apply, create, free_port, linearizable, noise, until};
 use store::{Member, MemberId, MembershipError, Store};
 
 /// A member that is open and belongs to nothing yet; its index.
@@ -164,4 +164,32 @@ async fn a_snapshot_goes_on_where_its_connection_broke() {
     // Everything once, and for each break no more than what was on its way.
     assert!(carried < size + size / 2, "{carried} bytes were sent for a snapshot of {size}");
     cluster.shutdown().await;
+}
+
+/// What `trireme up` does: everybody joins at once and writes at once. Whoever would wait for a time-out,
+/// waits longer than this test.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_join_together_write_without_delay() {
+    for _ in 0..10 {
+        let mut cluster = Cluster::empty();
+        (cluster.timings.read, cluster.timings.write) = (2 * DEADLINE, 2 * DEADLINE);
+        let mut cluster = cluster.grown(1).await;
+        let joining = [waiting_member(&mut cluster).await, waiting_member(&mut cluster).await];
+        let joins = joining.map(|index| {
+            let (first, store) = (cluster.store(0).clone(), cluster.store(index).clone());
+            let (id, addr) = (index as MemberId + 1, cluster.addrs[index].to_string());
+            tokio::spawn(tokio::time::timeout(DEADLINE, async move {
+                while first.add_member(id, addr.clone()).await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+                for turn in 0..20 {
+                    apply(&store, create(&format!("/w/{id}/{turn}"), "v")).await.expect("written");
+                }
+            }))
+        });
+        for join in joins {
+            join.await.expect("joined").expect("in time");
+        }
+        cluster.shutdown().await;
+    }
 }

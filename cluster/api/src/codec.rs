@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::field::FieldError;
 use crate::meta;
 use crate::resource::Resource;
 use crate::schema;
@@ -50,19 +51,34 @@ pub struct Encoded {
     pub fields: Vec<(String, String)>,
 }
 
+/// Managers with longer names are refused.
+const LONGEST_MANAGER: usize = 128;
+
 impl FieldValidation {
-    /// From the query parameter; empty means the default, `Warn`.
-    pub fn parse(text: &str) -> Result<Self, Status> {
-        match text {
-            "Ignore" => Ok(Self::Ignore),
-            "" | "Warn" => Ok(Self::Warn),
-            "Strict" => Ok(Self::Strict),
+    /// From the query parameters `fieldValidation` (empty means the default, `Warn`) and
+    /// `fieldManager` of a write; `options` is their kind (`CreateOptions`), for the refusal.
+    pub fn parse(text: &str, manager: &str, options: &str) -> Result<Self, Status> {
+        let mut errors = Vec::new();
+        if manager.len() > LONGEST_MANAGER {
+            errors.push(FieldError::too_long("fieldManager", LONGEST_MANAGER));
+        }
+        for (at, c) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+            errors.push(FieldError::invalid("fieldManager", manager, detail));
+        }
+        let parsed = match text {
+            "Ignore" => Self::Ignore,
+            "" | "Warn" => Self::Warn,
+            "Strict" => Self::Strict,
             other => {
-                let error =
-                    crate::FieldError::not_supported("fieldValidation", other, ["Ignore", "Strict", "Warn"]);
-                let kind = "CreateOptions";
-                Err(Status::invalid("meta.k8s.io", kind, "", vec![error]))
+                let known = ["", "Ignore", "Strict", "Warn"];
+                errors.push(FieldError::not_supported("fieldValidation", other, known));
+                Self::Warn
             }
+        };
+        match errors.is_empty() {
+            true => Ok(parsed),
+            false => Err(Status::invalid("meta.k8s.io", options, "", errors)),
         }
     }
 }
@@ -78,9 +94,7 @@ fn parse(body: &[u8], content_type: &str) -> Result<schema::Parsed, Status> {
         }
         "application/yaml" | "application/apply-patch+yaml" | "text/yaml" => {
             let text = std::str::from_utf8(body).map_err(|e| malformed(&e))?;
-            let value =
-                serde_saphyr::from_str(text).map_err(|e| malformed(&format!("error decoding YAML: {e}")))?;
-            Ok(schema::Parsed { value, duplicates: Vec::new() })
+            schema::parse_yaml(text).map_err(|e| malformed(&format!("error decoding YAML: {e}")))
         }
         "application/merge-patch+json"
         | "application/strategic-merge-patch+json"
@@ -113,45 +127,162 @@ pub fn decode(
         )),
         _ => status,
     })?;
-    fit(parsed, resource, field_validation)
-}
-
-/// As [`decode`], for an object that is parsed already (a patch result).
-pub fn decode_value(
-    object: Value,
-    resource: &Resource,
-    field_validation: FieldValidation,
-) -> Result<Decoded, Status> {
-    let parsed = schema::Parsed { value: object, duplicates: Vec::new() };
-    fit(parsed, resource, field_validation)
-}
-
-fn fit(parsed: schema::Parsed, r: &Resource, field_validation: FieldValidation) -> Result<Decoded, Status> {
-    let schema::Parsed { value: mut object, duplicates } = parsed;
-    check_kind(&mut object, r)?;
-    let schema = r.schema();
-    let (kind, version) = (&r.kind, &r.version);
+    let (kind, version) = (&resource.kind, &resource.version);
     let refuse = |why: String| {
         Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     };
+    let schema::Parsed { value: mut object, duplicates } = parsed;
+    check_kind(&mut object, resource)?;
+    let unknown = fit(&mut object, resource).map_err(refuse)?;
+    if unknown.is_empty() && duplicates.is_empty() {
+        return Ok(Decoded { object, warnings: Vec::new() });
+    }
+    let problems = Problems::new(resource, body, unknown, &duplicates);
+    match field_validation {
+        FieldValidation::Ignore => Ok(Decoded { object, warnings: Vec::new() }),
+        FieldValidation::Warn => Ok(Decoded { object, warnings: problems.warnings() }),
+        FieldValidation::Strict => Err(refuse(problems.strict_error())),
+    }
+}
+
+/// As [`decode`], for what a patch made of an object. `duplicates` are the fields that stand twice
+/// in the patch, in words; `shown` is what the refusal quotes.
+pub fn decode_patched(
+    mut object: Value,
+    resource: &Resource,
+    duplicates: Vec<String>,
+    field_validation: FieldValidation,
+) -> Result<Decoded, Status> {
+    let shown = object.clone();
+    let refuse = |why: String| {
+        let error = FieldError::invalid("patch", shown.to_string(), why);
+        Status::invalid("", "", "", vec![error])
+    };
+    check_kind(&mut object, resource)?;
+    let unknown = fit(&mut object, resource).map_err(&refuse)?;
+    let mut lines = duplicates;
+    lines.extend(unknown.iter().map(|path| format!("unknown field {path:?}")));
+    let problems = Problems { block: Vec::new(), lines };
+    match field_validation {
+        FieldValidation::Strict if !problems.lines.is_empty() => Err(refuse(problems.strict_error())),
+        FieldValidation::Ignore => Ok(Decoded { object, warnings: Vec::new() }),
+        _ => Ok(Decoded { object, warnings: problems.warnings() }),
+    }
+}
+
+/// The object of a server-side apply. Its fields are judged by the merge, which knows whose they
+/// are; here only a field that stands twice is a problem.
+pub fn decode_applied(
+    body: &[u8],
+    resource: &Resource,
+    field_validation: FieldValidation,
+) -> Result<Decoded, Status> {
+    let parsed = parse(body, "application/yaml")?;
+    let schema::Parsed { value: mut object, duplicates } = parsed;
+    check_kind(&mut object, resource)?;
+    let problems = Problems { block: repeated_lines(&duplicates), lines: Vec::new() };
+    match field_validation {
+        FieldValidation::Strict if !problems.block.is_empty() => Err(Status::bad_request(format!(
+            "error strict decoding YAML: error converting YAML to JSON: {}",
+            problems.block_error()
+        ))),
+        FieldValidation::Ignore => Ok(Decoded { object, warnings: Vec::new() }),
+        _ => Ok(Decoded { object, warnings: problems.warnings() }),
+    }
+}
+
+/// What field validation has against a body.
+struct Problems {
+    /// What the YAML parser says, one line each.
+    block: Vec<String>,
+    lines: Vec<String>,
+}
+
+impl Problems {
+    fn new(r: &Resource, body: &[u8], unknown: Vec<String>, duplicates: &[schema::Duplicate]) -> Self {
+        let is_yaml = duplicates.first().is_some_and(|d| d.line.is_some());
+        if is_yaml {
+            let lines = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+            return Self { block: repeated_lines(duplicates), lines };
+        }
+        let repeated = duplicates.iter().map(|d| (true, d.path.clone()));
+        let mut found: Vec<(bool, String)> = repeated.collect();
+        found.extend(unknown.into_iter().map(|path| (false, path)));
+        if r.custom.is_none() && found.len() > 1 {
+            // A typed decoder meets both kinds in the order of the document.
+            let order = schema::fields_in_order(body);
+            let place = |(twice, path): &(bool, String)| {
+                order.iter().enumerate().filter(|(_, p)| *p == path).map(|(i, _)| i).nth(usize::from(*twice))
+            };
+            found.sort_by_key(|problem| place(problem).unwrap_or(usize::MAX));
+        }
+        let words = |(twice, path): (bool, String)| match twice {
+            true => format!("duplicate field {path:?}"),
+            false => format!("unknown field {path:?}"),
+        };
+        Self { block: Vec::new(), lines: found.into_iter().map(words).collect() }
+    }
+
+    fn block_error(&self) -> String {
+        format!("yaml: unmarshal errors:\n  {}", self.block.join("\n  "))
+    }
+
+    fn strict_error(&self) -> String {
+        let mut all = Vec::new();
+        if !self.block.is_empty() {
+            all.push(self.block_error());
+        }
+        all.extend(self.lines.iter().cloned());
+        format!("strict decoding error: {}", all.join(", "))
+    }
+
+    fn warnings(self) -> Vec<String> {
+        self.block.into_iter().chain(self.lines).collect()
+    }
+}
+
+/// `line 9: key "foo" already set in map`
+fn repeated_lines(duplicates: &[schema::Duplicate]) -> Vec<String> {
+    let lines = duplicates.iter().map(|d| match d.line {
+        Some(line) => format!("line {line}: key {:?} already set in map", d.name),
+        None => format!("duplicate field {:?}", d.path),
+    });
+    lines.collect()
+}
+
+/// Fields that stand twice in a patch, in words. A JSON patch is a list of operations, which says so.
+pub fn duplicates_of_patch(kind: PatchKind, patch: &[u8]) -> Result<Vec<String>, Status> {
+    let parsed = parse(patch, "application/merge-patch+json")?;
+    let mut words = Vec::new();
+    for duplicate in &parsed.duplicates {
+        words.push(match kind {
+            PatchKind::Json => format!("json patch duplicate field {:?}", duplicate.path),
+            _ => format!("duplicate field {:?}", duplicate.path),
+        });
+    }
+    if kind == PatchKind::Json {
+        for (i, operation) in parsed.value.as_array().into_iter().flatten().enumerate() {
+            let names = operation.as_object().into_iter().flat_map(|o| o.keys());
+            let unknown = names.filter(|n| !matches!(n.as_str(), "op" | "path" | "from" | "value"));
+            words.extend(unknown.map(|name| {
+                let path = format!("[{i}].{name}");
+                format!("json patch unknown field {path:?}")
+            }));
+        }
+    }
+    Ok(words)
+}
+
+/// Makes the object what the kind's decoder would make of it; the unknown fields, which are dropped.
+pub(crate) fn fit(object: &mut Value, r: &Resource) -> Result<Vec<String>, String> {
+    let schema = r.schema();
     let mut unknown = Vec::new();
     match r.custom {
-        None => schema::check_types(&schema, &object).map_err(refuse)?,
-        Some(_) => unknown = fit_metadata(&mut object).map_err(refuse)?,
+        None => schema::check_types(&schema, object)?,
+        Some(_) => unknown = fit_metadata(object)?,
     }
-    unknown.extend(schema::prune(&schema, &mut object));
-    let mut problems: Vec<String> = Vec::new();
-    problems.extend(unknown.iter().map(|path| format!("unknown field {path:?}")));
-    problems.extend(duplicates.iter().map(|path| format!("duplicate field {path:?}")));
-    let warnings = match field_validation {
-        FieldValidation::Ignore => Vec::new(),
-        FieldValidation::Warn => problems,
-        FieldValidation::Strict if problems.is_empty() => problems,
-        FieldValidation::Strict => {
-            return Err(refuse(format!("strict decoding error: {}", problems.join(", "))));
-        }
-    };
-    Ok(Decoded { object, warnings })
+    unknown.extend(schema::prune(&schema, object));
+    Ok(unknown)
 }
 
 fn check_kind(object: &mut Value, r: &Resource) -> Result<(), Status> {
@@ -238,7 +369,12 @@ pub fn encode(resource: &Resource, object: &Value) -> Encoded {
         }
     }
     out.push('}');
-    Encoded { bytes: out.into(), splice_at, labels: meta::labels(object), fields: resource.fields(object) }
+    Encoded {
+        bytes: out.into(),
+        splice_at,
+        labels: meta::labels(object),
+        fields: resource.stored_fields(object),
+    }
 }
 
 fn push_member(out: &mut String, key: &str, value: &Value) {

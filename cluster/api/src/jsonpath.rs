@@ -58,11 +58,6 @@ pub fn find<'a>(object: &'a Value, path: &str) -> Vec<&'a Value> {
     at
 }
 
-/// True when the path can be read.
-pub fn is_valid(path: &str) -> bool {
-    path.starts_with('.') && (path == "." || !parse(path).is_empty())
-}
-
 fn take<'a>(value: &'a Value, step: &Step) -> Vec<&'a Value> {
     match (step, value) {
         (Step::Member(name), Value::Object(map)) => map.get(name).into_iter().collect(),

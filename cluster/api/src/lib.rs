@@ -13,7 +13,8 @@
 //! Map of the files, in the order a request meets them:
 //! - [`registry`], [`resource`]: what exists
 //! - [`pipeline`]: the stages that the API server calls
-//! - [`codec`]: bytes to objects and back; [`protobuf`]: the other form of the built-in kinds
+//! - [`codec`]: bytes to objects and back; [`protobuf`]: the other form of the built-in kinds;
+//!   [`conversion`]: custom resources between versions
 //! - [`strategy`], [`kinds`]: the hooks of a kind, and one file per kind or small family
 //! - [`meta`], [`delete`], [`scale`]: object metadata, deletion, the scale subresource
 //! - [`schema`]: the structural schema of a kind and the walkers over it
@@ -23,9 +24,21 @@
 //! - [`quota`], [`limit_range`]: what a namespace's objects may use
 //! - [`table`], [`discovery`], [`openapi`]: tables, discovery and OpenAPI documents
 //! - [`status`], [`field`]: how a refusal reads, and errors that name a field
+//!
+//! A new built-in kind is one file, `kinds/NAME.rs`, and a line in each table that it is in:
+//! - [ ] the file: a `Builtin` with group, version, names, scope, subresources, printer columns, selectable
+//!   fields (`field=path` where the value is elsewhere, `field@index` where the stored version calls it
+//!   otherwise), and its `Strategy`: defaults, what a create and an update keep, validation, warnings
+//! - [ ] `kinds::TABLE`: that it is served; `schema/kinds.rs`: its type in k8s-openapi
+//! - [ ] `schema/facts.rs`: list types and keys, merge keys, defaults, where k8s-openapi is silent
+//! - [ ] `managed/reset.rs`: what a writer through the object and through `status` can not own
+//! - [ ] `tests/kinds`: a row for each rule, with Kubernetes' message
+//!
+//! Nothing else knows kinds by name; routes, tables, discovery, OpenAPI and watches follow.
 
 pub mod amounts;
 pub mod codec;
+pub mod conversion;
 pub mod delete;
 pub mod discovery;
 pub mod field;

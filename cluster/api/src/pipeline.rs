@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-pub use crate::codec::{Decoded, Encoded, FieldValidation, PatchKind, decode, decode_value, encode};
+pub use crate::codec::{Decoded, Encoded, FieldValidation, PatchKind, decode, encode};
 use crate::managed::{self, ApplyError, Writer};
 use crate::meta;
 use crate::patch::{self, PatchError};
@@ -150,6 +150,7 @@ pub fn validate_create(resource: &Resource, object: &Value) -> Result<Vec<Warnin
         errors.extend(schema::validate(&resource.schema(), object, None));
     }
     errors.extend(resource.strategy.validate(resource, object));
+    errors.extend(resource.strategy.validate_create(resource, object));
     refuse(resource, object, errors)?;
     Ok(resource.strategy.warnings(resource, object, None))
 }
@@ -256,7 +257,8 @@ pub fn server_side_apply(
     }
     let api_version = resource.api_version();
     let writer = writer(resource, &api_version, subresource, manager, now);
-    managed::apply(&resource.schema(), current, patch, &writer, force).map_err(|error| match error {
+    let merged = managed::apply(&resource.schema(), current, patch, &writer, force);
+    let mut merged = merged.map_err(|error| match error {
         ApplyError::Conflicts { message, conflicts } => {
             let causes = conflicts.into_iter().map(|conflict| Cause {
                 reason: "FieldManagerConflict".into(),
@@ -267,7 +269,11 @@ pub fn server_side_apply(
         }
         ApplyError::Invalid(message) => Status::bad_request(message),
         ApplyError::Typed(message) => Status::failure(500, "", message),
-    })
+    })?;
+    // What the kind's own types refuse: quantities, times, numbers that are too large.
+    let fitted = crate::codec::fit(&mut merged, resource);
+    fitted.map_err(|why| Status::failure(500, "", format!("failed to convert new object: {why}")))?;
+    Ok(merged)
 }
 
 /// Records in managedFields what `manager` changed by a create, update or patch.

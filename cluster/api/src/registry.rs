@@ -90,10 +90,14 @@ impl Registry {
         self.all.iter().find(|r| r.group == group && r.plural == plural)
     }
 
-    /// The resource whose version is the stored one: the pipeline's stages after decoding work
-    /// in it. `None` for a custom resource whose storage version is not served.
+    /// The resource in whose version the pipeline's stages after decoding work: the stored one for
+    /// built-in kinds, the requested one for custom resources, which are converted when they are
+    /// written and read.
     pub fn storage_of(&self, resource: &Resource) -> Option<&Arc<Resource>> {
         let s = &resource.storage;
+        if resource.custom.is_some() {
+            return self.get(&resource.group, &resource.version, &resource.plural);
+        }
         self.get(&s.group, &s.version, &s.plural)
     }
 
@@ -116,14 +120,25 @@ impl Registry {
     /// With the served versions of an Established custom resource definition, replacing what the
     /// same definition brought before.
     pub fn with_crd(&self, crd: &Value) -> Registry {
-        let mut all = self.others(text(crd, "metadata.name"));
+        let name = text(crd, "metadata.name");
+        let known = self.all.iter().filter_map(|r| r.custom.as_ref()).find(|c| c.definition == name);
+        if known.is_some_and(|custom| kinds::brings_the_same(&custom.family, crd)) {
+            return self.clone();
+        }
+        let mut all = self.others(name);
         all.extend(kinds::custom_resources(crd).into_iter().map(Arc::new));
         Self::of(all)
     }
 
+    /// True for a registry that nothing was changed in.
+    pub fn is_same(&self, other: &Registry) -> bool {
+        Arc::ptr_eq(&self.by_path, &other.by_path)
+    }
+
     /// Without the resources of the definition `PLURAL.GROUP`.
     pub fn without_crd(&self, name: &str) -> Registry {
-        Self::of(self.others(name))
+        let others = self.others(name);
+        if others.len() == self.all.len() { self.clone() } else { Self::of(others) }
     }
 
     fn others(&self, definition: &str) -> Vec<Arc<Resource>> {

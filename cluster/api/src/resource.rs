@@ -1,10 +1,12 @@
 //! `Resource`: everything the engine knows about one kind in one version.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use crate::meta::{self, NameRule};
+use crate::registry::version_order;
 use crate::schema::{self, Schema};
 use crate::selector::FieldSelector;
 use crate::status::Status;
@@ -41,15 +43,55 @@ pub struct Storage {
     pub plural: String,
 }
 
-/// What a served version of a custom resource definition adds.
-#[derive(Clone, Debug, PartialEq)]
+/// Deprecated built-in kinds: apiVersion, kind, and since when.
+const DEPRECATED: [(&str, &str, &str); 2] = [
+    ("v1", "ComponentStatus", "v1.19+"),
+    ("v1", "Endpoints", "v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+];
+
+/// What a version of a custom resource definition adds.
+#[derive(Clone)]
 pub struct Custom {
     /// Name of the definition: `PLURAL.GROUP`.
     pub definition: String,
     /// The element of `spec.versions`.
     pub version: Value,
-    /// True when `spec.conversion.strategy` is `Webhook`.
-    pub conversion_webhook: Option<Value>,
+    /// What the versions of the definition share.
+    pub family: Arc<Family>,
+}
+
+/// What all versions of a custom resource definition share.
+pub struct Family {
+    /// The revision of the store at which the definition became what it is here. Objects that were
+    /// written before may have another form.
+    pub revision: u64,
+    /// `spec.conversion.webhook`, when the strategy is `Webhook`.
+    pub webhook: Option<Value>,
+    /// The whole `spec`, and `status.acceptedNames`.
+    pub spec: Value,
+    pub accepted_names: Value,
+    /// The definition is going away: nothing new is created. It may come to that while watches
+    /// are open, which go on until the last object is gone.
+    pub terminating: AtomicBool,
+    /// What the stored version's objects can be selected by.
+    pub(crate) stored_fields: Vec<SelectableField>,
+    pub(crate) members: Vec<Member>,
+}
+
+/// One version of a family, served or not.
+pub(crate) struct Member {
+    pub name: String,
+    pub given: Value,
+    pub schema: OnceLock<Arc<Schema>>,
+}
+
+impl Family {
+    /// The schema of a version, built on first use.
+    pub fn schema(&self, version: &str) -> Option<Arc<Schema>> {
+        let member = self.members.iter().find(|m| m.name == version)?;
+        let build = || Arc::new(schema::from_crd(&member.given));
+        Some(member.schema.get_or_init(build).clone())
+    }
 }
 
 /// A field that objects can be selected by.
@@ -59,6 +101,8 @@ pub struct SelectableField {
     pub name: String,
     /// Where the value is; mostly the same as the name.
     pub path: String,
+    /// The name under which stored objects are indexed by it.
+    pub index: String,
     /// The value of an absent field (`false`, `0`).
     pub absent: String,
 }
@@ -148,16 +192,33 @@ impl Resource {
         }
     }
 
-    /// True when stored bytes are not what this version serves, so that every object must pass
-    /// [`Resource::convert_stored`] on its way out and [`Resource::convert_to_stored`] on its way in.
+    /// True when stored bytes of a built-in kind are not what this version serves, so that every
+    /// object must pass [`Resource::convert_stored`] on its way out and
+    /// [`Resource::convert_to_stored`] on its way in. Custom resources: see [`crate::conversion`].
     pub fn converts(&self) -> bool {
-        self.storage.version != self.version
-            || self.storage.group != self.group
-            || self.storage.kind != self.kind
+        self.custom.is_none() && !self.is_storage_version()
     }
 
-    /// A stored object in this version (identity when [`Resource::converts`] is false). A custom
-    /// resource with a conversion webhook only changes its `apiVersion` here.
+    /// True for the version that objects are stored in.
+    pub fn is_storage_version(&self) -> bool {
+        self.storage.version == self.version
+            && self.storage.group == self.group
+            && self.storage.kind == self.kind
+    }
+
+    /// True when the bytes of an object that was stored at `revision` can be served as they are.
+    pub fn serves_stored(&self, revision: u64) -> bool {
+        match &self.custom {
+            None => self.is_storage_version(),
+            Some(custom) => {
+                self.is_storage_version()
+                    && revision > custom.family.revision
+                    && !self.schema().has_defaults()
+            }
+        }
+    }
+
+    /// A stored object in this version (identity when [`Resource::converts`] is false).
     pub fn convert_stored(&self, stored: Value) -> Value {
         match self.converts() {
             true => self.strategy.convert_stored(self, stored),
@@ -173,14 +234,26 @@ impl Resource {
         }
     }
 
-    /// The values of the indexed and selectable fields of a stored object.
+    /// The values by which a stored object is indexed.
+    pub fn stored_fields(&self, object: &Value) -> Vec<(String, String)> {
+        match &self.custom {
+            None => self.fields(object),
+            Some(custom) => self.fields_of(object, &custom.family.stored_fields),
+        }
+    }
+
+    /// The values of the fields that an object of this version can be selected by.
     pub fn fields(&self, object: &Value) -> Vec<(String, String)> {
+        self.fields_of(object, &self.selectable)
+    }
+
+    fn fields_of(&self, object: &Value, selectable: &[SelectableField]) -> Vec<(String, String)> {
         let mut fields = vec![("metadata.name".to_owned(), meta::name(object).to_owned())];
         if self.namespaced {
             let namespace = meta::namespace(object).to_owned();
             fields.push(("metadata.namespace".to_owned(), namespace));
         }
-        for field in &self.selectable {
+        for field in selectable {
             let value = match get(object, &field.path) {
                 Value::Null => field.absent.clone(),
                 Value::String(text) => text.clone(),
@@ -190,6 +263,16 @@ impl Resource {
         }
         self.strategy.more_fields(object, &mut fields);
         fields
+    }
+
+    /// A checked field selector in the names that stored objects are indexed by.
+    pub fn index_names(&self, mut selector: FieldSelector) -> FieldSelector {
+        for requirement in &mut selector.requirements {
+            if let Some(field) = self.selectable.iter().find(|s| s.name == requirement.field) {
+                requirement.field = field.index.clone();
+            }
+        }
+        selector
     }
 
     /// Refuses a field selector that names a field this kind can not be selected by.
@@ -204,6 +287,7 @@ impl Resource {
                     true => format!(
                         "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                     ),
+                    false if self.kind == "Job" => format!("field label {field:?} not supported for Job"),
                     false => format!("field label not supported: {field}"),
                 };
                 return Err(Status::bad_request(message));
@@ -212,21 +296,42 @@ impl Resource {
         Ok(())
     }
 
+    /// What clients of a deprecated version are warned with.
+    pub fn deprecation(&self) -> Option<String> {
+        let Some(custom) = &self.custom else {
+            return DEPRECATED
+                .iter()
+                .find(|(v, k, _)| *k == self.kind && *v == self.api_version())
+                .map(|(version, kind, rest)| format!("{version} {kind} is deprecated in {rest}"));
+        };
+        if custom.version.get("deprecated") != Some(&Value::Bool(true)) {
+            return None;
+        }
+        if let Some(given) = custom.version.get("deprecationWarning").and_then(Value::as_str) {
+            return Some(given.to_owned());
+        }
+        let truth = |version: &Value, name: &str| version.get(name) == Some(&Value::Bool(true));
+        let versions = custom.family.spec.get("versions").and_then(Value::as_array).into_iter().flatten();
+        let newer = versions
+            .filter(|v| truth(v, "served") && !truth(v, "deprecated"))
+            .filter_map(|v| v.get("name").and_then(Value::as_str))
+            .filter(|name| version_order(name) < version_order(&self.version))
+            .min_by_key(|name| version_order(name));
+        let message = format!("{} {} is deprecated", self.api_version(), self.kind);
+        Some(match newer {
+            Some(newer) => format!("{message}; use {}/{newer} {}", self.group, self.kind),
+            None => message,
+        })
+    }
+
     /// The schema of the kind: built on first use. A custom resource without a usable schema
     /// keeps everything.
     pub fn schema(&self) -> Arc<Schema> {
         let build = || match &self.custom {
             None => schema::builtin(&self.group, &self.version, &self.kind),
-            Some(custom) => {
-                let given = get(&custom.version, "schema.openAPIV3Schema");
-                schema::from_crd(given).ok().map(Arc::new)
-            }
+            Some(custom) => custom.family.schema(&self.version),
         };
-        let keep_all = || {
-            let open = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-            Arc::new(schema::from_crd(&open).unwrap_or_default())
-        };
-        self.schema.get_or_init(|| build().unwrap_or_else(keep_all)).clone()
+        self.schema.get_or_init(|| build().unwrap_or_default()).clone()
     }
 }
 

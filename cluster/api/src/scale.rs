@@ -77,6 +77,22 @@ pub fn read(resource: &Resource, object: &Value) -> Result<Value, Status> {
     }))
 }
 
+/// The configuration of the parent that an applied Scale stands for.
+pub fn applied_to_parent(resource: &Resource, parent: &Value, scale: &Value) -> Value {
+    let mut patch = json!({
+        "apiVersion": resource.api_version(),
+        "kind": resource.kind,
+        "metadata": {"name": meta::name(parent)},
+    });
+    if resource.namespaced {
+        set(&mut patch, "metadata.namespace", meta::namespace(parent));
+    }
+    if let Some(replicas) = int(scale, "spec.replicas") {
+        set(&mut patch, &paths(resource).spec, replicas);
+    }
+    patch
+}
+
 /// The object with the Scale's `spec.replicas` put in. The resourceVersion and uid of the Scale,
 /// when given, must be those of the object.
 pub fn write(resource: &Resource, object: &Value, scale: &Value) -> Result<Value, Status> {

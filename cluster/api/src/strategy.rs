@@ -38,6 +38,11 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
+    /// Refusals of a new object only; in addition to [`Strategy::validate`].
+    fn validate_create(&self, _r: &Resource, _object: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
+
     /// Refusals of a change; in addition to [`Strategy::validate`].
     fn validate_update(&self, _r: &Resource, _new: &Value, _old: &Value) -> Vec<FieldError> {
         Vec::new()

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use store::{Guard, View};
+use store::{Guard, Revision, View};
 
 use crate::authz::Permitted;
+use crate::convert;
 use crate::identity::User;
 use crate::pipeline::{Committed, Write};
 use crate::reply::{self, Reply};
@@ -99,7 +100,13 @@ impl Call {
     }
 
     pub(crate) fn field_validation(&self) -> Result<FieldValidation, Status> {
-        FieldValidation::parse(self.request.query.get("fieldValidation"))
+        let options = match self.request.info.verb {
+            "update" => "UpdateOptions",
+            "patch" => "PatchOptions",
+            _ => "CreateOptions",
+        };
+        let query = &self.request.query;
+        FieldValidation::parse(query.get("fieldValidation"), query.get("fieldManager"), options)
     }
 
     /// What the stages of a write need.
@@ -161,16 +168,23 @@ impl Call {
     }
 
     /// The object's stored bytes in the version and form the client asked for.
-    pub(crate) fn object_reply(&self, code: StatusCode, stored: Bytes) -> Result<Reply, Status> {
-        let whole = self.accept.r#as == As::Object && !self.resource.converts();
+    pub(crate) async fn object_reply(
+        &self,
+        code: StatusCode,
+        stored: Bytes,
+        revision: Revision,
+    ) -> Result<Reply, Status> {
+        let serves = self.resource.serves_stored(revision);
+        let whole = self.accept.r#as == As::Object && serves;
         if whole && self.accept.shape != Shape::Protobuf {
             return Ok(reply::json(code, self.accept, stored, self.pretty()));
         }
-        if self.accept.shape == Shape::Protobuf && (whole || self.accept.r#as == As::Metadata) {
+        let metadata = self.accept.r#as == As::Metadata && (serves || self.resource.custom.is_none());
+        if self.accept.shape == Shape::Protobuf && (whole || metadata) {
             let body = self.protobuf(&stored)?;
             return Ok(reply::bytes(code, self.accept.content_type(), body));
         }
-        self.value_reply(code, self.served(&stored)?)
+        self.value_reply(code, self.served(&stored).await?)
     }
 
     /// Stored bytes in protobuf: the object, or only its metadata.
@@ -235,15 +249,15 @@ impl Call {
     }
 
     /// Stored bytes as an object of the requested version.
-    pub(crate) fn served(&self, stored: &Bytes) -> Result<Value, Status> {
+    pub(crate) async fn served(&self, stored: &Bytes) -> Result<Value, Status> {
         let value = serde_json::from_slice(stored)
             .map_err(|e| Status::internal(format!("a stored object does not parse: {e}")))?;
-        Ok(self.resource.convert_stored(value))
+        convert::served(&self.server, &self.resource, value).await
     }
 
-    pub(crate) fn committed_reply(&self, committed: Committed) -> Result<Reply, Status> {
+    pub(crate) async fn committed_reply(&self, committed: Committed) -> Result<Reply, Status> {
         let code = if committed.created { StatusCode::CREATED } else { StatusCode::OK };
-        let mut reply = self.object_reply(code, committed.bytes)?;
+        let mut reply = self.object_reply(code, committed.bytes, committed.revision).await?;
         reply::warn(&mut reply, &committed.warnings);
         Ok(reply)
     }

@@ -20,6 +20,7 @@
 //! - `verbs`: get, list, watch, create, update, patch, delete; `sub`: bindings, evictions, tokens,
 //!   reviews; `agent`: what is tunnelled to nodes, pods and services; `meta`: discovery, OpenAPI,
 //!   health, metrics; `join`: joining servers and nodes; `operate`: members and snapshots of the store
+//! - `convert`: objects between the stored and the requested version; `webhook`: how webhooks are called
 //! - `pipeline`: the stages of a write; `admission`, `alloc`: what the cluster adds and refuses
 //! - `bootstrap`: what every cluster has from its start
 //! - `pki`: the CA, certificates, service-account keys, join tokens, kubeconfig
@@ -36,6 +37,7 @@ mod body;
 mod bootstrap;
 mod call;
 mod config;
+mod convert;
 mod failure;
 mod identity;
 mod join;
@@ -51,6 +53,7 @@ mod server;
 mod service;
 mod sub;
 mod verbs;
+mod webhook;
 
 pub use body::{ApiBody, BoxError};
 pub use config::{Config, StartError};

@@ -6,7 +6,7 @@ use api::Status;
 
 use crate::authz::Permitted;
 use crate::call::Call;
-use crate::reply::Reply;
+use crate::reply::{self, Reply};
 use crate::server::Server;
 use crate::{agent, join, meta, operate, sub, verbs};
 
@@ -100,7 +100,11 @@ const SUBRESOURCES: &[(&str, &str, Sub)] = &[
 pub(crate) async fn dispatch(server: &Arc<Server>, permitted: Permitted) -> Result<Reply, Status> {
     if permitted.request.info.is_resource {
         let call = Call::new(server, permitted).await?;
-        return resource(&call).await;
+        let mut reply = resource(&call).await?;
+        if let Some(warning) = call.resource.deprecation() {
+            reply::warn(&mut reply, &[warning]);
+        }
+        return Ok(reply);
     }
     plain(server, permitted).await
 }

@@ -224,6 +224,12 @@ fn column((name, kind, format, priority): &Col) -> Column {
 }
 
 fn selectable((field, absent): &(&str, &str)) -> SelectableField {
+    let (field, index) = field.split_once('@').map_or((*field, None), |(field, index)| (field, Some(index)));
     let (name, path) = field.split_once('=').unwrap_or((field, field));
-    SelectableField { name: name.to_owned(), path: path.to_owned(), absent: (*absent).to_owned() }
+    SelectableField {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        index: index.unwrap_or(name).to_owned(),
+        absent: (*absent).to_owned(),
+    }
 }

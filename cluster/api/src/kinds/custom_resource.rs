@@ -1,6 +1,7 @@
 //! The resources that custom resource definitions bring.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use serde_json::Value;
@@ -8,24 +9,57 @@ use sha2::{Digest, Sha256};
 
 use super::builtin::GET_PATCH_UPDATE;
 use crate::meta::NameRule;
-use crate::resource::{Custom, Resource, SelectableField, StatusMetadata, Storage, Subresource};
+use crate::resource::{
+    Custom, Family, Member, Resource, SelectableField, StatusMetadata, Storage, Subresource,
+};
 use crate::strategy::Strategy;
 use crate::table::Column;
 use crate::value::{flag, get, has, int, items, text, texts};
 
 /// The resources that the served versions of a definition bring.
 pub(crate) fn custom_resources(crd: &Value) -> Vec<Resource> {
+    let family = Arc::new(family(crd));
     let served = items(crd, "spec.versions").iter().filter(|v| flag(v, "served"));
-    served.map(|version| custom_resource(crd, version)).collect()
+    served.map(|version| custom_resource(crd, version, family.clone())).collect()
 }
 
-fn custom_resource(crd: &Value, version: &Value) -> Resource {
+fn family(crd: &Value) -> Family {
+    let webhook = text(crd, "spec.conversion.strategy") == "Webhook";
+    let member = |version: &Value| Member {
+        name: text(version, "name").to_owned(),
+        given: get(version, "schema.openAPIV3Schema").clone(),
+        schema: OnceLock::new(),
+    };
+    Family {
+        revision: text(crd, "metadata.resourceVersion").parse().unwrap_or(0),
+        webhook: webhook.then(|| get(crd, "spec.conversion.webhook").clone()),
+        spec: get(crd, "spec").clone(),
+        accepted_names: get(crd, "status.acceptedNames").clone(),
+        terminating: AtomicBool::new(has(crd, "metadata.deletionTimestamp")),
+        stored_fields: items(crd, "spec.versions")
+            .iter()
+            .filter(|v| flag(v, "storage"))
+            .flat_map(custom_fields)
+            .collect(),
+        members: items(crd, "spec.versions").iter().map(member).collect(),
+    }
+}
+
+/// True when a changed definition brings the very same resources; notes whether it is going away.
+pub(crate) fn brings_the_same(family: &Family, crd: &Value) -> bool {
+    let same = family.spec == *get(crd, "spec") && family.accepted_names == *get(crd, "status.acceptedNames");
+    if same {
+        family.terminating.store(has(crd, "metadata.deletionTimestamp"), Ordering::Relaxed);
+    }
+    same
+}
+
+fn custom_resource(crd: &Value, version: &Value, family: Arc<Family>) -> Resource {
     let owned = |path| text(crd, path).to_owned();
     let list = |path| texts(crd, path).map(str::to_owned).collect::<Vec<_>>();
     let (group, kind, plural) = (owned("spec.group"), owned("spec.names.kind"), owned("spec.names.plural"));
     let stored = items(crd, "spec.versions").iter().find(|v| flag(v, "storage")).unwrap_or(version);
     let or = |value: String, other: String| if value.is_empty() { other } else { value };
-    let webhook = text(crd, "spec.conversion.strategy") == "Webhook";
     Resource {
         version: text(version, "name").to_owned(),
         list_kind: or(owned("spec.names.listKind"), format!("{kind}List")),
@@ -42,11 +76,7 @@ fn custom_resource(crd: &Value, version: &Value) -> Resource {
             kind: kind.clone(),
             plural: plural.clone(),
         },
-        custom: Some(Custom {
-            definition: owned("metadata.name"),
-            version: version.clone(),
-            conversion_webhook: webhook.then(|| get(crd, "spec.conversion.webhook").clone()),
-        }),
+        custom: Some(Custom { definition: owned("metadata.name"), version: version.clone(), family }),
         columns: custom_columns(version),
         name_rule: NameRule::Subdomain,
         selectable: custom_fields(version),
@@ -121,7 +151,7 @@ fn custom_columns(version: &Value) -> Vec<Column> {
 fn custom_fields(version: &Value) -> Vec<SelectableField> {
     let fields = items(version, "selectableFields").iter().map(|field| {
         let path = text(field, "jsonPath").trim_start_matches('.').to_owned();
-        SelectableField { name: path.clone(), path, absent: String::new() }
+        SelectableField { name: path.clone(), index: path.clone(), path, absent: String::new() }
     });
     fields.collect()
 }

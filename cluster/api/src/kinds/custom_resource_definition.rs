@@ -6,7 +6,6 @@ use super::builtin::{Builtin, GET_PATCH_UPDATE};
 use super::checks::Errors;
 use super::webhook::client_config;
 use crate::field::FieldError;
-use crate::jsonpath;
 use crate::meta;
 use crate::names;
 use crate::pipeline::Ctx;
@@ -58,19 +57,27 @@ impl Strategy for Definition {
         remember_stored_version(new);
     }
 
-    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        validate_group(object, &mut errors);
-        validate_names(get(object, "spec.names"), &mut errors);
-        let scope = text(object, "spec.scope");
-        errors.one_of("spec.scope", scope, &["Cluster", "Namespaced"]);
-        validate_versions(object, &mut errors);
-        validate_conversion(get(object, "spec.conversion"), &mut errors);
-        if flag(object, "spec.preserveUnknownFields") {
-            let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
-            errors.invalid("spec.preserveUnknownFields", true, detail);
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let config = get(object, "spec.conversion.webhook.clientConfig");
+        match webhook_has_bad_bundle(config) {
+            true => vec![
+                "spec.conversion.webhook.clientConfig.caBundle: unable to load root certificates: unable to parse bytes as PEM block".into(),
+            ],
+            false => Vec::new(),
         }
-        errors.0
+    }
+
+    fn prepare_delete(&self, _r: &Resource, object: &mut Value, ctx: &Ctx) {
+        let condition = json!({
+            "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
+            "message": "CustomResource deletion is in progress",
+            "lastTransitionTime": ctx.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        });
+        let mut conditions = items(object, "status.conditions").to_vec();
+        if !conditions.iter().any(|c| text(c, "type") == "Terminating") {
+            conditions.push(condition);
+            set(object, "status.conditions", conditions);
+        }
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
@@ -82,21 +89,59 @@ impl Strategy for Definition {
             errors.immutable(new, old, "spec.scope");
             errors.immutable(new, old, "spec.names.kind");
         }
+        // What was accepted once and stays as it is can always be written again.
+        if get(new, "spec") != get(old, "spec") {
+            validate_spec(new, Some(old), &mut errors);
+        }
+        validate_approval(new, Some(old), &mut errors);
+        if flag(new, "spec.preserveUnknownFields") && !flag(old, "spec.preserveUnknownFields") {
+            preserved(&mut errors);
+        }
         stored_versions(new, &mut errors);
         errors.0
     }
 
-    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, old: &Value) -> Vec<FieldError> {
+    fn validate_create(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        stored_versions(new, &mut errors);
-        let current = storage_version(old);
-        if !texts(new, "status.storedVersions").any(|v| v == current) {
-            let value = get(new, "status.storedVersions").clone();
-            let detail = format!("must have the storage version {current}");
-            errors.invalid("status.storedVersions", value, detail);
+        validate_spec(object, None, &mut errors);
+        validate_approval(object, None, &mut errors);
+        if flag(object, "spec.preserveUnknownFields") {
+            preserved(&mut errors);
         }
         errors.0
     }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        stored_versions(new, &mut errors);
+        check_names(get(new, "status.acceptedNames"), "status.acceptedNames", &mut errors);
+        errors.0
+    }
+}
+
+fn validate_spec(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    validate_group(object, errors);
+    match text(object, "spec.scope") {
+        "" => errors.required("spec.scope", ""),
+        scope => errors.one_of("spec.scope", scope, &["Cluster", "Namespaced"]),
+    }
+    validate_versions(object, old, errors);
+    validate_names(get(object, "spec.names"), errors);
+    validate_conversion(get(object, "spec.conversion"), errors);
+}
+
+fn preserved(errors: &mut Errors) {
+    let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+    errors.invalid("spec.preserveUnknownFields", true, detail);
+}
+
+fn webhook_has_bad_bundle(config: &Value) -> bool {
+    use base64::Engine;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(text(config, "caBundle"));
+    decoded.is_ok_and(|bytes| {
+        !bytes.trim_ascii().is_empty()
+            && !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----")
+    })
 }
 
 fn storage_version(object: &Value) -> &str {
@@ -115,6 +160,15 @@ fn remember_stored_version(object: &mut Value) {
 }
 
 fn stored_versions(object: &Value, errors: &mut Errors) {
+    const PATH: &str = "status.storedVersions";
+    let (value, current) = (get(object, PATH).clone(), storage_version(object));
+    if items(object, PATH).is_empty() {
+        errors.invalid(PATH, json!([]), "must have at least one stored version");
+        return;
+    }
+    if !current.is_empty() && !texts(object, PATH).any(|v| v == current) {
+        errors.invalid(PATH, value, format!("must have the storage version {current}"));
+    }
     let served: Vec<&str> = items(object, "spec.versions").iter().map(|v| text(v, "name")).collect();
     for (i, version) in texts(object, "status.storedVersions").enumerate() {
         if !served.contains(&version) {
@@ -145,48 +199,75 @@ fn validate_group(object: &Value, errors: &mut Errors) {
         }
         _ => {}
     }
+}
+
+/// Groups of the Kubernetes project are for definitions that it has approved. What an update
+/// does not touch is not judged again.
+fn validate_approval(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let group = text(object, "spec.group");
     let protected = ["k8s.io", "kubernetes.io"]
         .iter()
         .any(|domain| group == *domain || group.ends_with(&format!(".{domain}")));
-    let approved = get(object, "metadata.annotations").get(APPROVED).and_then(Value::as_str);
-    if protected && approved.unwrap_or_default().is_empty() {
-        let detail = format!(
-            "protected groups must have approval annotation {APPROVED:?}, see https://github.com/kubernetes/enhancements/pull/1111"
-        );
-        errors.required(format!("metadata.annotations[{APPROVED}]"), detail);
+    let annotation = |object: &Value| {
+        let text = get(object, "metadata.annotations").get(APPROVED).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let given = annotation(object);
+    let is_url = |text: &str| text.starts_with("https://") || text.starts_with("http://");
+    let state = |text: &str| (text.is_empty(), text.starts_with("unapproved"), is_url(text));
+    if !protected || old.is_some_and(|old| state(&annotation(old)) == state(&given)) {
+        return;
+    }
+    let at = format!("metadata.annotations[{APPROVED}]");
+    match state(&given) {
+        (true, ..) => {
+            let detail = format!(
+                "protected groups must have approval annotation {APPROVED:?}, see https://github.com/kubernetes/enhancements/pull/1111"
+            );
+            errors.required(at, detail);
+        }
+        (_, true, _) | (.., true) => {}
+        _ => {
+            let detail = format!(
+                "protected groups must have approval annotation {APPROVED:?} with either a URL or a reason starting with \"unapproved\", see https://github.com/kubernetes/enhancements/pull/1111"
+            );
+            errors.invalid(at, given, detail);
+        }
     }
 }
 
 fn validate_names(given: &Value, errors: &mut Errors) {
     const PATH: &str = "spec.names";
-    let mut check = |field: &str, value: &str| {
-        let reasons = names::label_1035(&value.to_lowercase());
-        if !reasons.is_empty() {
-            errors.invalid(format!("{PATH}.{field}"), value, reasons.join(","));
+    for field in ["plural", "singular", "kind", "listKind"] {
+        errors.present(given, PATH, field);
+    }
+    check_names(given, PATH, errors);
+}
+
+fn check_names(given: &Value, path: &str, errors: &mut Errors) {
+    let mut check = |field: String, value: &str, prefix: &str| {
+        let reasons =
+            names::label_1035(&if prefix.is_empty() { value.to_owned() } else { value.to_lowercase() });
+        if !value.is_empty() && !reasons.is_empty() {
+            errors.invalid(format!("{path}.{field}"), value, format!("{prefix}{}", reasons.join(",")));
         }
     };
-    for field in ["plural", "singular", "kind", "listKind"] {
-        let value = text(given, field);
-        if !value.is_empty() {
-            check(field, value);
+    const MIXED: &str = "may have mixed case, but should otherwise match: ";
+    for (field, prefix) in [("plural", ""), ("singular", ""), ("kind", MIXED), ("listKind", MIXED)] {
+        check(field.to_owned(), text(given, field), prefix);
+    }
+    for list in ["shortNames", "categories"] {
+        for (i, name) in texts(given, list).enumerate() {
+            check(format!("{list}[{i}]"), name, "");
         }
-    }
-    for (i, name) in texts(given, "shortNames").enumerate() {
-        check(&format!("shortNames[{i}]"), name);
-    }
-    for (i, name) in texts(given, "categories").enumerate() {
-        check(&format!("categories[{i}]"), name);
-    }
-    for field in ["plural", "kind"] {
-        errors.present(given, PATH, field);
     }
     let (kind, list) = (text(given, "kind"), text(given, "listKind"));
     if !kind.is_empty() && kind == list {
-        errors.invalid(format!("{PATH}.listKind"), list, "kind and listKind may not be the same");
+        errors.invalid(format!("{path}.listKind"), list, "kind and listKind may not be the same");
     }
 }
 
-fn validate_versions(object: &Value, errors: &mut Errors) {
+fn validate_versions(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     const PATH: &str = "spec.versions";
     let versions = items(object, PATH);
     let shown = || get(object, PATH).clone();
@@ -206,7 +287,8 @@ fn validate_versions(object: &Value, errors: &mut Errors) {
             errors.invalid(PATH, name, "must contain unique version names");
         }
         seen.push(name);
-        validate_version(version, &at, errors);
+        let known = old.map_or(&[][..], |old| items(old, PATH)).iter().find(|v| text(v, "name") == name);
+        validate_version(version, known, &at, errors);
     }
     if versions.iter().filter(|v| flag(v, "storage")).count() != 1 {
         errors.invalid(PATH, shown(), "must have exactly one version marked as storage version");
@@ -214,54 +296,109 @@ fn validate_versions(object: &Value, errors: &mut Errors) {
 }
 
 const COLUMN_TYPES: [&str; 5] = ["boolean", "date", "integer", "number", "string"];
+const COLUMN_FORMATS: [&str; 8] =
+    ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+/// More fields than this can not be selected by.
+const MOST_SELECTABLE: usize = 8;
 
-fn validate_version(version: &Value, path: &str, errors: &mut Errors) {
+/// `old`: the version as it was, whose schema is not judged again.
+fn validate_version(version: &Value, old: Option<&Value>, path: &str, errors: &mut Errors) {
+    validate_deprecation(version, path, errors);
     let at = format!("{path}.schema.openAPIV3Schema");
-    match get(version, "schema.openAPIV3Schema") {
-        Value::Null => errors.required(at, "schemas are required"),
-        given => {
-            if let Err(found) = schema::from_crd(given) {
-                errors.0.extend(found.into_iter().map(|mut error| {
-                    error.path = match error.path.as_str() {
-                        "" => at.clone(),
-                        inner => format!("{at}.{inner}"),
-                    };
-                    error
-                }));
-            }
+    let given = get(version, "schema.openAPIV3Schema");
+    match given {
+        Value::Null => errors.required(at, ""),
+        given if old.is_some_and(|old| get(old, "schema.openAPIV3Schema") == given) => {}
+        given => errors.0.extend(schema::check_definition(given, &at)),
+    }
+    validate_scale(get(version, "subresources.scale"), &format!("{path}.subresources"), errors);
+    for (i, column) in items(version, "additionalPrinterColumns").iter().enumerate() {
+        validate_column(column, &format!("{path}.additionalPrinterColumns[{i}]"), errors);
+    }
+    let at = format!("{path}.selectableFields");
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, field) in items(version, "selectableFields").iter().enumerate() {
+        let at = format!("{at}[{i}].jsonPath");
+        let json_path = text(field, "jsonPath");
+        if json_path.is_empty() {
+            errors.required(at, "");
+            continue;
+        }
+        if let Err(detail) = schema::check_selectable(given, json_path) {
+            errors.invalid(at, json_path, detail);
+        } else if seen.contains(&json_path) {
+            errors.duplicate(at, json_path);
+        } else {
+            seen.push(json_path);
         }
     }
-    for (i, column) in items(version, "additionalPrinterColumns").iter().enumerate() {
-        let at = format!("{path}.additionalPrinterColumns[{i}]");
-        errors.present(column, &at, "name");
-        let kind = text(column, "type");
-        errors.one_of(&format!("{at}.type"), kind, &COLUMN_TYPES);
-        json_path(column, &at, "jsonPath", errors);
+    if seen.len() > MOST_SELECTABLE {
+        errors.0.push(FieldError::too_many(at, seen.len(), MOST_SELECTABLE));
     }
-    for (i, field) in items(version, "selectableFields").iter().enumerate() {
-        json_path(field, &format!("{path}.selectableFields[{i}]"), "jsonPath", errors);
+}
+
+fn validate_deprecation(version: &Value, path: &str, errors: &mut Errors) {
+    let Value::String(warning) = get(version, "deprecationWarning") else { return };
+    let at = format!("{path}.deprecationWarning");
+    let mut refuse = |detail: String| errors.invalid(at.as_str(), warning.as_str(), detail);
+    if !flag(version, "deprecated") {
+        return refuse("can only be set for deprecated versions".into());
     }
-    let scale = get(version, "subresources.scale");
-    if !scale.is_null() {
-        let at = format!("{path}.subresources.scale");
-        for (field, prefix) in [("specReplicasPath", ".spec."), ("statusReplicasPath", ".status.")] {
-            json_path(scale, &at, field, errors);
-            let value = text(scale, field);
-            if !value.is_empty() && !value.starts_with(prefix) {
-                let detail = format!("should be a json path under {}", prefix.trim_end_matches('.'));
-                errors.invalid(format!("{at}.{field}"), value, detail);
+    if warning.len() > 256 {
+        refuse("must be <= 256 characters long".into());
+    }
+    if warning.is_empty() {
+        refuse("must not be an empty string".into());
+    }
+    if let Some((at, _)) = warning.char_indices().find(|(_, c)| c.is_control()) {
+        refuse(format!(
+            "must only contain printable UTF-8 characters; non-printable character found at index {at}"
+        ));
+    }
+}
+
+fn validate_scale(scale: &Value, path: &str, errors: &mut Errors) {
+    if scale.is_null() {
+        return;
+    }
+    let fields = [
+        ("specReplicasPath", &[".spec."][..], ".spec", true),
+        ("statusReplicasPath", &[".status."], ".status", true),
+        ("labelSelectorPath", &[".spec.", ".status."], "either .spec or .status", false),
+    ];
+    for (field, prefixes, below, required) in fields {
+        let (value, at) = (text(scale, field), format!("{path}.scale.{field}"));
+        if value.is_empty() {
+            if required {
+                errors.required(at, "");
             }
+        } else if !value.starts_with('.') {
+            errors.invalid(at, value, "must be a simple json path starting with .");
+        } else if !prefixes.iter().any(|prefix| value.starts_with(prefix)) {
+            errors.invalid(at, value, format!("should be a json path under {below}"));
         }
     }
 }
 
-fn json_path(object: &Value, path: &str, field: &str, errors: &mut Errors) {
-    let value = text(object, field);
-    let at = format!("{path}.{field}");
-    if value.is_empty() {
+fn validate_column(column: &Value, path: &str, errors: &mut Errors) {
+    errors.present(column, path, "name");
+    let one_of = |words: &[&str]| format!("must be one of {}", words.join(","));
+    match text(column, "type") {
+        "" => errors.required(format!("{path}.type"), one_of(&COLUMN_TYPES)),
+        kind if !COLUMN_TYPES.contains(&kind) => {
+            errors.invalid(format!("{path}.type"), kind, one_of(&COLUMN_TYPES));
+        }
+        _ => {}
+    }
+    let format = text(column, "format");
+    if !format.is_empty() && !COLUMN_FORMATS.contains(&format) {
+        errors.invalid(format!("{path}.format"), format, one_of(&COLUMN_FORMATS));
+    }
+    let (json_path, at) = (text(column, "jsonPath"), format!("{path}.JSONPath"));
+    if json_path.is_empty() {
         errors.required(at, "");
-    } else if !jsonpath::is_valid(value) {
-        errors.invalid(at, value, "is an invalid path: does not start with .");
+    } else if !json_path.starts_with('.') {
+        errors.invalid(at, json_path, "must be a simple json path starting with .");
     }
 }
 
@@ -270,22 +407,39 @@ fn validate_conversion(conversion: &Value, errors: &mut Errors) {
     let strategy = text(conversion, "strategy");
     errors.one_of(&format!("{PATH}.strategy"), strategy, &["None", "Webhook"]);
     let webhook = get(conversion, "webhook");
+    let config = format!("{PATH}.webhookClientConfig");
     match (strategy, webhook.is_null()) {
-        ("Webhook", true) => {
-            let detail = "required when strategy is set to Webhook";
-            errors.required(format!("{PATH}.webhook.clientConfig"), detail);
-        }
-        ("Webhook", false) => {
-            let at = format!("{PATH}.webhook");
-            client_config(get(webhook, "clientConfig"), &format!("{at}.clientConfig"), errors);
-            if items(webhook, "conversionReviewVersions").is_empty() {
-                errors.required(format!("{at}.conversionReviewVersions"), "");
+        ("Webhook", _) => {
+            match get(webhook, "clientConfig") {
+                Value::Null => errors.required(config, "required when strategy is set to Webhook"),
+                given => client_config(given, &config, errors),
             }
+            review_versions(webhook, errors);
         }
-        (_, false) => {
-            let detail = "should not be set when strategy is not set to Webhook";
-            errors.forbidden(format!("{PATH}.webhook"), detail);
-        }
+        (_, false) => errors.forbidden(config, "should not be set when strategy is not set to Webhook"),
         _ => {}
+    }
+}
+
+fn review_versions(webhook: &Value, errors: &mut Errors) {
+    const PATH: &str = "spec.conversion.conversionReviewVersions";
+    let versions: Vec<&str> = texts(webhook, "conversionReviewVersions").collect();
+    if versions.is_empty() {
+        errors.required(PATH, "");
+        return;
+    }
+    for (i, version) in versions.iter().enumerate() {
+        let at = format!("{PATH}[{i}]");
+        if versions[..i].contains(version) {
+            errors.invalid(at, *version, "duplicate version");
+            continue;
+        }
+        for reason in names::label_1035(version) {
+            errors.invalid(at.as_str(), *version, reason);
+        }
+    }
+    if !versions.iter().any(|v| matches!(*v, "v1" | "v1beta1")) {
+        let value = get(webhook, "conversionReviewVersions").clone();
+        errors.invalid(PATH, value, "must include at least one of v1, v1beta1");
     }
 }

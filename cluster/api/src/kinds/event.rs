@@ -40,16 +40,15 @@ pub const EVENTS_K8S_EVENT: Builtin = Builtin::new("events.k8s.io", "v1", "Event
     .stored_as("", "v1")
     .columns(EVENT_COLUMNS)
     .selectable(&[
-        ("involvedObject.kind", ""),
-        ("involvedObject.namespace", ""),
-        ("involvedObject.name", ""),
-        ("involvedObject.uid", ""),
-        ("involvedObject.apiVersion", ""),
-        ("involvedObject.resourceVersion", ""),
-        ("involvedObject.fieldPath", ""),
+        ("regarding.kind@involvedObject.kind", ""),
+        ("regarding.namespace@involvedObject.namespace", ""),
+        ("regarding.name@involvedObject.name", ""),
+        ("regarding.uid@involvedObject.uid", ""),
+        ("regarding.apiVersion@involvedObject.apiVersion", ""),
+        ("regarding.resourceVersion@involvedObject.resourceVersion", ""),
+        ("regarding.fieldPath@involvedObject.fieldPath", ""),
         ("reason", ""),
-        ("reportingComponent", ""),
-        ("source=source.component", ""),
+        ("reportingController@reportingComponent", ""),
         ("type", ""),
     ])
     .create_on_update()
@@ -71,6 +70,15 @@ const EVENT_COLUMNS: &[Col] = &[
 struct CoreEvent;
 
 impl Strategy for CoreEvent {
+    /// An event without a source is selected by who reported it.
+    fn more_fields(&self, object: &Value, fields: &mut Vec<(String, String)>) {
+        for (name, value) in fields {
+            if name == "source" && value.is_empty() {
+                *value = text(object, "reportingComponent").to_owned();
+            }
+        }
+    }
+
     fn default(&self, _r: &Resource, object: &mut Value) {
         set_default(object, "source", json!({}));
         set_default(object, "reportingComponent", "");

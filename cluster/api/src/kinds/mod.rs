@@ -47,7 +47,7 @@ mod volume_attachment;
 mod volume_claim;
 mod webhook;
 
-pub(crate) use custom_resource::custom_resources;
+pub(crate) use custom_resource::{brings_the_same, custom_resources};
 
 use builtin::Builtin;
 

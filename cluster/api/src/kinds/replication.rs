@@ -39,7 +39,6 @@ pub const REPLICA_SET: Builtin = Builtin::new("apps", "v1", "ReplicaSet", "repli
         ("status", "ReplicaSet", GET_PATCH_UPDATE),
     ])
     .columns(REPLICA_SET_COLUMNS)
-    .selectable(&[("status.replicas", "0")])
     .generation()
     .strategy(&ReplicaSet);
 

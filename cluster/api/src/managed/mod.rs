@@ -7,6 +7,7 @@ mod apply;
 mod compare;
 mod entries;
 mod merge;
+mod misfit;
 mod reset;
 mod set;
 mod typed;

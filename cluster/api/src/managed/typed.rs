@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::set::{Element, Node, Set};
+use crate::schema::builtin;
 use crate::schema::{Default as FieldDefault, Field, ListType, Schema, Type};
 
 /// A schema as reached through a property, which may override whether its fields are one.
@@ -29,9 +30,12 @@ impl<'a> Place<'a> {
 
     /// The place of a property or map value.
     pub(super) fn child(&self, name: &str) -> Place<'a> {
-        let Some(schema) = self.schema.filter(|s| !s.is_untyped()) else {
+        let Some(schema) = self.schema.filter(|s| s.embedded || !s.is_untyped()) else {
             return Place::UNTYPED;
         };
+        if schema.embedded && name == "metadata" {
+            return Place { schema: builtin::object_meta_schema(), field: None };
+        }
         match schema.field(name) {
             Some(field) => Place { schema: Some(field.link.get()), field: Some(field) },
             None => Place { schema: schema.additional.as_ref().map(|values| &**values.get()), field: None },
@@ -51,7 +55,12 @@ impl<'a> Place<'a> {
     pub(super) fn knows(&self, name: &str) -> bool {
         match self.schema {
             None => true,
-            Some(s) => s.is_untyped() || s.preserve_unknown || s.embedded || s.child(name).is_some(),
+            Some(s) => {
+                s.is_untyped()
+                    || s.preserve_unknown
+                    || s.child(name).is_some()
+                    || (s.embedded && matches!(name, "apiVersion" | "kind" | "metadata"))
+            }
         }
     }
 
@@ -246,55 +255,4 @@ pub(super) fn blank(schema: &Schema) -> Value {
         }
     }
     Value::Object(map)
-}
-
-/// The first thing in an applied configuration that does not fit the schema:
-/// `.spec.foo: field not declared in schema`.
-pub(super) fn misfit(place: Place<'_>, value: &Value) -> Option<String> {
-    fn walk(place: Place<'_>, value: &Value, path: &mut String) -> Option<String> {
-        let end = path.len();
-        match (value, place.schema) {
-            (Value::Object(map), _) => {
-                for (name, value) in map {
-                    path.push_str(&format!(".{name}"));
-                    if !place.knows(name) {
-                        return Some(format!("{path}: field not declared in schema"));
-                    }
-                    if let Some(found) = walk(place.child(name), value, path) {
-                        return Some(found);
-                    }
-                    path.truncate(end);
-                }
-                None
-            }
-            (Value::Array(items), Some(list)) if list.list != ListType::Atomic => {
-                let mut seen = Vec::with_capacity(items.len());
-                for (i, item) in items.iter().enumerate() {
-                    let element = match identify(list, item) {
-                        Ok(element) => element,
-                        Err(problem) => return Some(format!("{path}: element {i}: {problem}")),
-                    };
-                    if seen.contains(&element) {
-                        let problem = format!("duplicate entries for key {element}");
-                        return Some(format!("{path}: {problem}"));
-                    }
-                    path.push_str(&element.to_string());
-                    if let Some(found) = walk(place.item(), item, path) {
-                        return Some(found);
-                    }
-                    path.truncate(end);
-                    seen.push(element);
-                }
-                None
-            }
-            (Value::Array(items), _) => items.iter().enumerate().find_map(|(i, item)| {
-                path.push_str(&format!("[{i}]"));
-                let found = walk(place.item(), item, path);
-                path.truncate(end);
-                found
-            }),
-            _ => None,
-        }
-    }
-    walk(place, value, &mut String::new())
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
+pub use custom::SELECTABLE;
 use definitions::Definitions;
 
 /// A served resource, as far as OpenAPI needs to know it.

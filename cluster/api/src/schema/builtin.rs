@@ -36,6 +36,14 @@ pub(super) fn object_meta() -> Link {
         .expect("the namespace has metadata")
 }
 
+/// As [`object_meta`], for walkers that hold on to schemas.
+pub(crate) fn object_meta_schema() -> Option<&'static Schema> {
+    match object_meta() {
+        Link::Named(definition) => Some(definition.get()),
+        Link::Owned(_) => None,
+    }
+}
+
 /// A generator whose definitions are named as Kubernetes names them.
 pub(crate) fn generator() -> SchemaGenerator {
     SchemaSettings::draft2020_12().with(|settings| settings.transforms.clear()).into_generator()

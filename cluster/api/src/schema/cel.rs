@@ -1,8 +1,8 @@
 //! `x-kubernetes-validations`: CEL rules and their values.
 //!
 //! A rule sees the value it stands at as `self` and, on updates, what it was as `oldSelf`. There is
-//! no cost meter in the interpreter: a rule is refused for values on which its nested loops could
-//! take more than [`MAX_STEPS`].
+//! no cost meter in the interpreter: the rules of one object are refused when their nested loops
+//! could take more than [`BUDGET`] together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -24,8 +24,8 @@ const BRACKET: usize = 30;
 /// Up to here the stack of any thread is enough for an evaluation.
 const SHALLOW: usize = 60;
 
-/// Loop iterations that one rule may need for one value.
-const MAX_STEPS: u64 = 10_000_000;
+/// Loop iterations that the rules may need for one object.
+pub(super) const BUDGET: u64 = 10_000_000;
 
 /// Identifiers of CEL: a property with such a name is read as `__NAME__`.
 const RESERVED: &[&str] = &[
@@ -119,28 +119,57 @@ impl CelRule {
         })
     }
 
+    /// What the rule says.
+    pub(super) fn expression(&self) -> &IdedExpr {
+        self.program.expression()
+    }
+
+    /// What makes the message.
+    pub(super) fn message_expression(&self) -> Option<&IdedExpr> {
+        self.message_expression.as_ref().map(Program::expression)
+    }
+
+    /// Whether `oldSelf` may be nothing.
+    pub(super) fn old_is_optional(&self) -> bool {
+        self.old_is_optional
+    }
+
+    /// Whether a walk over the rule may need much stack.
+    pub(super) fn is_deep(&self) -> bool {
+        self.deep
+    }
+
     /// Whether an unchanged value may keep failing the rule.
     pub fn is_transition(&self) -> bool {
         self.uses_old
     }
 
-    /// What the rule has against the value.
+    /// What the rule has against the value. Takes what it may need from the budget, and the whole
+    /// of it when that does not suffice.
     pub fn check(
         &self,
         schema: &Schema,
         value: &Value,
         old: Option<&Value>,
         path: &str,
+        budget: &mut u64,
     ) -> Option<FieldError> {
         if !self.deep {
-            return self.judge(schema, value, old, path);
+            return self.judge(schema, value, old, path, budget);
         }
-        on_large_stack(|| self.judge(schema, value, old, path)).unwrap_or_else(|| {
+        on_large_stack(|| self.judge(schema, value, old, path, budget)).unwrap_or_else(|| {
             Some(FieldError::invalid(path, Value::Null, format!("{} can not be evaluated", self.name())))
         })
     }
 
-    fn judge(&self, schema: &Schema, value: &Value, old: Option<&Value>, path: &str) -> Option<FieldError> {
+    fn judge(
+        &self,
+        schema: &Schema,
+        value: &Value,
+        old: Option<&Value>,
+        path: &str,
+        budget: &mut u64,
+    ) -> Option<FieldError> {
         if self.uses_old && old.is_none() && !self.old_is_optional {
             return None;
         }
@@ -149,7 +178,9 @@ impl CelRule {
             scalar => scalar.clone(),
         };
         let steps = size_of(value).checked_pow(self.depth);
-        if steps.is_none_or(|steps| steps > MAX_STEPS) {
+        let left = steps.and_then(|steps| budget.checked_sub(steps));
+        *budget = left.unwrap_or(0);
+        if left.is_none() {
             let detail = "validation failed due to running out of cost budget, no further validation rules will be run";
             return Some(FieldError::invalid(path, shown, detail));
         }
@@ -219,7 +250,7 @@ fn compiled(source: &str) -> Result<Program, String> {
 
 /// The compiler takes tens of kilobytes of stack for each bracket, and the evaluation of long chains a few for
 /// each operator: they get a stack of their own. None after a panic.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(super) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     const STACK: usize = 128 << 20;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
@@ -325,7 +356,7 @@ fn depth_of(expression: &IdedExpr) -> u32 {
 }
 
 /// A property's name as CEL spells it.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     if RESERVED.contains(&name) {
         return format!("__{name}__");
     }

@@ -5,13 +5,17 @@
 
 pub(crate) mod builtin;
 mod cel;
+mod cel_check;
+mod cel_types;
 mod crd;
+mod definition;
 mod facts;
 mod formats;
 pub(crate) mod kinds;
 mod parse;
 mod rules;
 mod scalar;
+mod structural;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -24,6 +28,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::field::FieldError;
+pub use parse::Duplicate;
 pub use tree::{Default, Field, ListType, MapType, PatchStrategy, Schema, Type};
 
 /// The schema of a built-in kind; `None` when this release does not know it. Built on first use
@@ -32,22 +37,41 @@ pub fn builtin(group: &str, version: &str, kind: &str) -> Option<Arc<Schema>> {
     builtin::lookup(group, version, kind)
 }
 
-/// Reads the `openAPIV3Schema` of a custom resource definition. Errors carry paths relative to
-/// the schema; the caller prefixes them.
-pub fn from_crd(open_api_v3_schema: &Value) -> Result<Schema, Vec<FieldError>> {
+/// Reads the `openAPIV3Schema` of a stored custom resource definition, whatever is wrong with it.
+pub fn from_crd(open_api_v3_schema: &Value) -> Schema {
     crd::read(open_api_v3_schema)
 }
 
-/// A JSON document with the paths that occur twice in it (`spec.replicas`), last value kept.
+/// All that is wrong with the `openAPIV3Schema` at `path`.
+pub fn check_definition(open_api_v3_schema: &Value, path: &str) -> Vec<FieldError> {
+    definition::check(open_api_v3_schema, path)
+}
+
+/// Whether a field of type string, boolean or integer is at a path like `.spec.color`.
+pub fn check_selectable(open_api_v3_schema: &Value, path: &str) -> Result<(), String> {
+    definition::check_selectable(open_api_v3_schema, path)
+}
+
+/// A document with the fields that stand in it again, last value kept.
 #[derive(Debug, Default)]
 pub struct Parsed {
     pub value: Value,
-    pub duplicates: Vec<String>,
+    pub duplicates: Vec<Duplicate>,
 }
 
 /// Parses JSON and notes duplicate fields on the way (Kubernetes keeps the last one).
 pub fn parse_json(body: &[u8]) -> Result<Parsed, serde_json::Error> {
-    parse::parse(body)
+    parse::json(body)
+}
+
+/// The paths of all fields of a JSON document, in the order they stand there.
+pub fn fields_in_order(body: &[u8]) -> Vec<String> {
+    parse::order(body)
+}
+
+/// As [`parse_json`], for YAML.
+pub fn parse_yaml(text: &str) -> Result<Parsed, serde_saphyr::Error> {
+    parse::yaml(text)
 }
 
 /// Drops what the schema does not know, and for built-in kinds also nulls. Answers the paths of

@@ -178,6 +178,16 @@ impl Schema {
         self.items.as_ref().map(Link::get)
     }
 
+    /// Whether a default is given anywhere in a custom resource's schema.
+    pub fn has_defaults(&self) -> bool {
+        let fields = self.properties.iter();
+        let inner = fields.clone().map(|field| &field.link).chain(&self.additional).chain(&self.items);
+        !self.builtin
+            && (self.default.is_some()
+                || fields.clone().any(|field| field.default.is_some())
+                || inner.map(Link::get).any(|child| child.has_defaults()))
+    }
+
     /// Follows property names: `schema.at(&["spec", "template"])`.
     pub fn at(&self, path: &[&str]) -> Option<&Schema> {
         path.iter().try_fold(self, |s, name| s.child(name).map(|c| &**c))

@@ -5,14 +5,24 @@
 
 use serde_json::{Map, Value, json};
 
+use super::cel::BUDGET;
 use super::rules::{Bound, Rules};
 use super::tree::{ListType, Schema, Type};
 use crate::field::{FieldError, FieldErrorKind};
 
 pub(super) fn validate(schema: &Schema, value: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    validate_from(schema, value, old, "")
+}
+
+/// As [`validate`], for a new value that stands at `path`.
+pub(super) fn validate_at(schema: &Schema, value: &Value, path: &str) -> Vec<FieldError> {
+    validate_from(schema, value, None, path)
+}
+
+fn validate_from(schema: &Schema, value: &Value, old: Option<&Value>, path: &str) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    check(schema, value, old, "", &mut errors);
-    check_lists(schema, value, old, "", &mut errors);
+    check(schema, value, old, path, &mut errors);
+    check_lists(schema, value, old, path, &mut errors);
     let blocked = errors.iter().any(|error| {
         matches!(
             error.kind,
@@ -23,7 +33,7 @@ pub(super) fn validate(schema: &Schema, value: &Value, old: Option<&Value>) -> V
         )
     });
     if !blocked {
-        check_rules(schema, value, old, "", &mut errors);
+        check_rules(schema, value, old, path, &mut RuleRun { errors: &mut errors, budget: BUDGET });
     } else if has_rules(schema, 0) {
         let detail = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
         errors.push(FieldError::invalid("<nil>", "null", detail));
@@ -303,27 +313,29 @@ fn identity(list: &Schema, item: &Value) -> Option<Value> {
     }
 }
 
+/// Where the rules of one object have come to.
+struct RuleRun<'e> {
+    errors: &'e mut Vec<FieldError>,
+    /// None is left: no further rule is run.
+    budget: u64,
+}
+
 /// CEL rules, outermost first.
-fn check_rules(
-    schema: &Schema,
-    value: &Value,
-    old: Option<&Value>,
-    path: &str,
-    errors: &mut Vec<FieldError>,
-) {
+fn check_rules(schema: &Schema, value: &Value, old: Option<&Value>, path: &str, run: &mut RuleRun<'_>) {
     if schema.builtin || value.is_null() {
         return;
     }
     if let Some(rules) = &schema.rules {
         let old_given = old.filter(|old| !old.is_null());
         for rule in &rules.cel {
-            if !rule.is_transition() && old == Some(value) {
+            if run.budget == 0 || (!rule.is_transition() && old == Some(value)) {
                 continue;
             }
-            errors.extend(rule.check(schema, value, old_given, path));
+            let refusal = rule.check(schema, value, old_given, path, &mut run.budget);
+            run.errors.extend(refusal);
         }
         for part in &rules.all_of {
-            check_rules(part, value, old, path, errors);
+            check_rules(part, value, old, path, run);
         }
     }
     match value {
@@ -331,7 +343,7 @@ fn check_rules(
             for (name, value) in map {
                 if let Some(child) = schema.child(name) {
                     let old = old.and_then(|old| old.get(name));
-                    check_rules(child, value, old, &join(path, name), errors);
+                    check_rules(child, value, old, &join(path, name), run);
                 }
             }
         }
@@ -339,7 +351,7 @@ fn check_rules(
             if let Some(child) = schema.item() {
                 for (i, item) in items.iter().enumerate() {
                     let old = correlate(schema, old, item);
-                    check_rules(child, item, old, &format!("{path}[{i}]"), errors);
+                    check_rules(child, item, old, &format!("{path}[{i}]"), run);
                 }
             }
         }

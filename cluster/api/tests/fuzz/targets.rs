@@ -208,16 +208,12 @@ fn cel(input: &[u8]) -> String {
     let definition = json!({"type": "object", "x-kubernetes-validations": [{"rule": rule}], "properties": {
         "n": {"type": "integer"}, "s": {"type": "string"}, "l": {"type": "array", "items": {"type": "integer"}},
         "m": {"type": "object", "additionalProperties": {"type": "string"}}}});
-    match schema::from_crd(&definition) {
-        Err(errors) => format!("{errors:?}"),
-        Ok(schema) => {
-            let value = json!({"n": 5, "s": "xyz", "l": [1, 2, 3], "m": {"a": "b"}});
-            format!(
-                "{:?}",
-                schema::validate(&schema, &value, Some(&json!({"n": 4, "s": "", "l": [], "m": {}})))
-            )
-        }
-    }
+    let wrong = schema::check_definition(&definition, "");
+    let value = json!({"n": 5, "s": "xyz", "l": [1, 2, 3], "m": {"a": "b"}});
+    let old = json!({"n": 4, "s": "", "l": [], "m": {}});
+    // A stored definition is read whatever is wrong with it.
+    let judged = schema::validate(&schema::from_crd(&definition), &value, Some(&old));
+    format!("{wrong:?} {judged:?}")
 }
 
 /// What is read is written in a form that reads as the same.

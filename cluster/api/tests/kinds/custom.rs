@@ -4,7 +4,7 @@ use api::Registry;
 use api::table::IncludeObject;
 use serde_json::{Value, json};
 
-use crate::{create, create_in, refusal, update_in, yaml};
+use crate::{create, create_in, refusal, resource, update, update_in, yaml};
 
 const DEFINITIONS: &str = "apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -71,7 +71,7 @@ fn definitions_are_refused() {
         (
             "jsonPath: .spec.rowers",
             "jsonPath: spec.rowers",
-            "spec.versions[1].additionalPrinterColumns[0].jsonPath: Invalid value: \"spec.rowers\": is an invalid path",
+            "spec.versions[1].additionalPrinterColumns[0].JSONPath: Invalid value: \"spec.rowers\": must be a simple json path starting with .",
         ),
         ("specReplicasPath: .spec.rowers", "specReplicasPath: .rowers", "should be a json path under .spec"),
     ];
@@ -86,8 +86,10 @@ fn custom_resources_are_resources() {
     let registry = boats();
     let v1 = registry.get("example.com", "v1", "boats").unwrap();
     let beta = registry.get("example.com", "v1beta1", "boats").unwrap();
-    assert!(beta.converts() && !v1.converts());
-    assert_eq!(registry.storage_of(beta).unwrap().version, "v1");
+    assert!(!beta.is_storage_version() && v1.is_storage_version());
+    // The stages work in the version of the request.
+    assert_eq!(registry.storage_of(beta).unwrap().version, "v1beta1");
+    assert!(!v1.serves_stored(u64::MAX), "defaults are filled in on reading");
     assert_eq!(registry.groups().last().unwrap().versions, ["v1", "v1beta1"]);
     assert!(registry.without_crd("boats.example.com").get("example.com", "v1", "boats").is_none());
 
@@ -115,6 +117,33 @@ fn custom_resources_are_resources() {
     let mut red = new.clone();
     red["spec"]["color"] = "red".into();
     assert!(v1.fields(&red).contains(&("spec.color".to_owned(), "red".to_owned())));
+}
+
+#[test]
+fn what_was_accepted_once_can_be_written_again() {
+    let mut stored = create(DEFINITIONS, DEFINITION).unwrap();
+    // As a release with laxer rules may have left it.
+    stored["spec"]["versions"][1]["schema"]["openAPIV3Schema"]["type"] = "string".into();
+    let labelled = update(DEFINITIONS, None, &stored, |d| d["metadata"]["labels"] = json!({"a": "b"}));
+    labelled.unwrap();
+    let another = |d: &mut Value| d["spec"]["names"]["shortNames"] = json!(["b"]);
+    update(DEFINITIONS, None, &stored, another).unwrap();
+    let worse =
+        |d: &mut Value| d["spec"]["versions"][0]["schema"]["openAPIV3Schema"] = json!({"type": "array"});
+    assert!(refusal(update(DEFINITIONS, None, &stored, worse)).contains("must be object at the root"));
+}
+
+#[test]
+fn deprecated_versions_say_so() {
+    let text = DEFINITION.replacen("served: true", "served: true\n    deprecated: true", 1);
+    let registry = Registry::builtin().with_crd(&create(DEFINITIONS, &text).unwrap());
+    let warning = |version: &str| registry.get("example.com", version, "boats").unwrap().deprecation();
+    let expected = "example.com/v1beta1 Boat is deprecated; use example.com/v1 Boat";
+    assert_eq!((warning("v1beta1").as_deref(), warning("v1")), (Some(expected), None));
+    assert!(
+        resource("/v1/endpoints").deprecation().unwrap().starts_with("v1 Endpoints is deprecated in v1.33+")
+    );
+    assert_eq!(resource("/v1/pods").deprecation(), None);
 }
 
 #[test]

@@ -155,11 +155,40 @@ fn custom_resources_are_published() {
     let widget = &document["components"]["schemas"]["com.example.v1.Widget"];
     assert_eq!(widget["properties"]["spec"]["properties"]["size"]["default"], 3);
     assert!(widget["properties"]["metadata"]["allOf"].is_array());
+    let text = |name: &str| widget["properties"][name]["description"].as_str().unwrap();
+    assert!(text("apiVersion").starts_with("APIVersion defines the versioned schema"));
+    assert!(text("metadata").starts_with("Standard object's metadata."));
+    let port = &widget["properties"]["spec"]["properties"]["port"];
+    assert_eq!(port["anyOf"], json!([{ "type": "integer" }, { "type": "string" }]));
     let v2: Value = serde_json::from_slice(&openapi::v2_json(&served())).unwrap();
     let spec = &v2["definitions"]["com.example.v1.Widget"]["properties"]["spec"]["properties"];
-    assert_eq!(spec["size"], json!({ "type": "integer", "minimum": 1 }));
+    assert_eq!(spec["size"], json!({ "type": "integer", "minimum": 1, "default": 3 }));
     assert_eq!(spec["port"], json!({ "x-kubernetes-int-or-string": true }));
     assert_eq!(spec["any"], json!({ "x-kubernetes-preserve-unknown-fields": true }));
+}
+
+#[test]
+fn open_and_nullable_schemas_in_v2() {
+    let v2 = |schema: Value| -> Value {
+        let mut all = served();
+        all.last_mut().unwrap().custom = Some(schema);
+        let document: Value = serde_json::from_slice(&openapi::v2_json(&all)).unwrap();
+        document["definitions"]["com.example.v1.Widget"].clone()
+    };
+    let open = json!({ "type": "object", "description": "x", "x-kubernetes-preserve-unknown-fields": true });
+    let mut root = v2(open);
+    root.as_object_mut().unwrap().remove("x-kubernetes-group-version-kind");
+    assert_eq!(root, json!({ "type": "object" }));
+    let given = json!({ "type": "object", "required": ["a", "b"], "properties": {
+        "a": { "type": "string", "nullable": true },
+        "b": { "type": "object", "x-kubernetes-embedded-resource": true, "properties": { "spec": { "type": "object" } } },
+    }});
+    let root = v2(given);
+    assert_eq!(root["required"], json!(["b"]));
+    assert_eq!(root["properties"]["a"], json!({}));
+    let embedded = &root["properties"]["b"];
+    assert_eq!(embedded["required"], json!(["kind", "apiVersion"]));
+    assert!(embedded["properties"]["metadata"]["$ref"].is_string());
 }
 
 #[test]

@@ -127,6 +127,11 @@ fn duplicate_fields_are_noted_and_the_last_wins() {
     let parsed = schema::parse_json(br#"{"a":{"b":1,"b":2},"l":[{"x":1},{"x":1,"x":3,"x":4}]}"#);
     let parsed = parsed.unwrap();
     assert_eq!(parsed.value, json!({"a": {"b": 2}, "l": [{"x": 1}, {"x": 4}]}));
-    assert_eq!(parsed.duplicates, ["a.b", "l[1].x"]);
+    let paths: Vec<&str> = parsed.duplicates.iter().map(|d| d.path.as_str()).collect();
+    assert_eq!(paths, ["a.b", "l[1].x"]);
+    let parsed = schema::parse_yaml("a:\n  b: 1\n  c: {d: 1, d: 2}\n  b: 3\n").unwrap();
+    assert_eq!(parsed.value, json!({"a": {"b": 3, "c": {"d": 2}}}));
+    let lines: Vec<_> = parsed.duplicates.iter().map(|d| (d.name.as_str(), d.line)).collect();
+    assert_eq!(lines, [("d", Some(3)), ("b", Some(4))]);
     assert!(schema::parse_json(b"{} x").is_err());
 }

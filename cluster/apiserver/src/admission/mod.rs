@@ -46,10 +46,10 @@ pub(crate) fn mutate(
 }
 
 /// Sets what only the server may set, after the kind has dropped what clients may not.
-pub(crate) fn complete(write: &Write<'_>, object: &mut Value, old: Option<&Value>) {
+pub(crate) fn complete(write: &Write<'_>, view: &View, object: &mut Value, old: Option<&Value>) {
     let group = write.storage.group.as_str();
     if group == "apiextensions.k8s.io" && write.subresource.is_none() {
-        definition::complete(write, object, old);
+        definition::complete(write, view, object, old);
     }
 }
 

@@ -8,6 +8,7 @@ mod proxy;
 mod tunnel;
 
 pub(crate) use dial::Agents;
+pub(crate) use node::service_endpoint;
 pub(crate) use proxy::proxy;
 
 use std::fmt::Write as _;

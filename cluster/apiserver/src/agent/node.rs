@@ -85,27 +85,32 @@ pub(super) fn pod_target(call: &Call, view: &View, name: &ProxyName<'_>) -> Resu
     target(host, port, name.https, format!("pod {}", name.name))
 }
 
-/// Some ready endpoint of the service's port.
 pub(super) fn service_target(call: &Call, view: &View, name: &ProxyName<'_>) -> Result<Target, Status> {
-    let namespace = call.namespace();
-    let key = call.storage.key(namespace, name.name);
-    let service = view.get(&key).ok_or_else(|| Status::not_found("", "services", name.name))?;
+    let (host, port) = service_endpoint(view, call.namespace(), name.name, name.port)?;
+    target(host, port.into(), name.https, format!("service {}", name.name))
+}
+
+/// Some ready endpoint of a service's port, which is given by name or number, or is the first.
+pub(crate) fn service_endpoint(
+    view: &View,
+    namespace: &str,
+    name: &str,
+    port: &str,
+) -> Result<(IpAddr, u16), Status> {
+    let key = format!("/core/services/{namespace}/{name}");
+    let service = view.get(&key).ok_or_else(|| Status::not_found("", "services", name))?;
     let service: Value =
         serde_json::from_slice(&service.value).map_err(|e| Status::internal(format!("service: {e}")))?;
     let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let chosen = ports.find(|p| match name.port {
+    let chosen = ports.find(|p| match port {
         "" => true,
         text => p["name"] == text || p["port"].as_u64().map(|n| n.to_string()).as_deref() == Some(text),
     });
     let port_name = chosen.map(|p| p["name"].as_str().unwrap_or_default().to_owned()).ok_or_else(|| {
-        Status::service_unavailable(format!(
-            "no service port {:?} found for service {:?}",
-            name.port, name.name
-        ))
+        Status::service_unavailable(format!("no service port {port:?} found for service {name:?}"))
     })?;
     let prefix = format!("/discovery.k8s.io/endpointslices/{namespace}/");
-    let slices =
-        view.range(&prefix, None).filter(|o| o.label("kubernetes.io/service-name") == Some(name.name));
+    let slices = view.range(&prefix, None).filter(|o| o.label("kubernetes.io/service-name") == Some(name));
     let mut found: Vec<(IpAddr, u64)> = Vec::new();
     for slice in slices {
         let Ok(slice) = serde_json::from_slice::<Value>(&slice.value) else { continue };
@@ -123,10 +128,11 @@ pub(super) fn service_target(call: &Call, view: &View, name: &ProxyName<'_>) -> 
         }
     }
     use rand::seq::IndexedRandom;
-    let (host, port) = found.choose(&mut rand::rng()).ok_or_else(|| {
-        Status::service_unavailable(format!("no endpoints available for service {:?}", name.name))
-    })?;
-    target(*host, *port, name.https, format!("service {}", name.name))
+    let (host, port) = found
+        .choose(&mut rand::rng())
+        .ok_or_else(|| Status::service_unavailable(format!("no endpoints available for service {name:?}")))?;
+    let port = u16::try_from(*port).map_err(|_| Status::bad_request(format!("invalid port {port}")))?;
+    Ok((*host, port))
 }
 
 /// Addresses that are the server's own are not for others to reach through it.

@@ -8,10 +8,11 @@ use api::delete::finished_by_update;
 use api::pipeline::encode;
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Applied, Guard, Object, Op, Put, Rejection, Txn, View, WriteError};
+use store::{Applied, Guard, Object, Op, Put, Rejection, Revision, Txn, View, WriteError};
 
 use super::{Companions, Stored, Valid, Write};
 use crate::alloc;
+use crate::convert;
 use crate::failure::{Failure, unwritten};
 
 /// Kubernetes' default of `--event-ttl`.
@@ -24,8 +25,16 @@ const LARGEST_OBJECT: usize = 3 << 19;
 pub(crate) struct Committed {
     /// The object's bytes in the stored version.
     pub bytes: Bytes,
+    /// The revision that wrote them; the largest of all for those written now.
+    pub revision: Revision,
     pub created: bool,
     pub warnings: Vec<String>,
+}
+
+impl Committed {
+    fn now(bytes: Bytes, created: bool, warnings: Vec<String>) -> Self {
+        Self { bytes, revision: Revision::MAX, created, warnings }
+    }
 }
 
 impl Valid {
@@ -37,13 +46,13 @@ impl Valid {
             return Err(Failure::Final(taken()));
         }
         let key = write.key(&name);
-        let put = put(write, key.clone(), &self.object)?;
+        let put = converted_put(write, key.clone(), &self.object).await?;
         if write.dry_run {
-            return Ok(Committed { bytes: put.value, created: true, warnings: self.warnings });
+            return Ok(Committed::now(put.value, true, self.warnings));
         }
         let outcome = propose(write, Guard::Absent { key }, Op::Put(put), self.companions, taken).await;
         let applied = outcome.map_err(Failure::final_when_conflict)?;
-        Ok(Committed { bytes: first(&applied)?, created: true, warnings: self.warnings })
+        Ok(Committed::now(first(&applied)?, true, self.warnings))
     }
 
     /// Replaces `old`. Nothing is written when nothing changed; the write becomes a delete when
@@ -55,17 +64,18 @@ impl Valid {
         old: &Stored,
         conditional: bool,
     ) -> Result<Committed, Failure> {
-        let done = |bytes, warnings| Committed { bytes, created: false, warnings };
+        let done = |bytes, warnings| Committed::now(bytes, false, warnings);
         let finished = finished_by_update(write.storage, &self.object, &old.value);
-        if !finished && self.companions.ops.is_empty() && same(&self.object, &old.value) {
+        let unchanged = !old.stale && same(&self.object, &old.value);
+        if !finished && self.companions.ops.is_empty() && unchanged {
             confirm_unchanged(write, old).await?;
-            return Ok(done(old.object.value.clone(), self.warnings));
+            let revision = old.object.revision;
+            return Ok(Committed { revision, ..done(old.object.value.clone(), self.warnings) });
         }
         let key = old.object.key.to_string();
-        let put = put(write, key.clone(), &self.object)?;
+        let put = converted_put(write, key.clone(), &self.object).await?;
         if write.dry_run {
-            let bytes = with_version(&self.object, &old.object.revision.to_string());
-            return Ok(done(bytes, self.warnings));
+            return Ok(done(with_version(&put, old.object.revision), self.warnings));
         }
         let mut companions = self.companions;
         let op = if finished {
@@ -121,10 +131,10 @@ pub(crate) async fn overwrite_with(
     next: &Value,
     companions: Companions,
 ) -> Result<Bytes, Failure> {
+    let put = converted_put(write, old.object.key.to_string(), next).await?;
     if write.dry_run {
-        return Ok(with_version(next, &old.object.revision.to_string()));
+        return Ok(with_version(&put, old.object.revision));
     }
-    let put = put(write, old.object.key.to_string(), next)?;
     let name = old.value["metadata"]["name"].as_str().unwrap_or_default();
     let outcome = propose(write, old.guard(), Op::Put(put), companions, || write.modified(name));
     match outcome.await {
@@ -182,6 +192,12 @@ pub(crate) fn put(write: &Write<'_>, key: String, object: &Value) -> Result<Put,
     })
 }
 
+/// As [`put`], for an object in the version of the request.
+async fn converted_put(write: &Write<'_>, key: String, object: &Value) -> Result<Put, Status> {
+    let converted = convert::storable(write.server, write.storage, object).await?;
+    put(write, key, converted.as_ref().unwrap_or(object))
+}
+
 /// An unchanged object is answered only when a confirmed read says that it is the newest.
 async fn confirm_unchanged(write: &Write<'_>, old: &Stored) -> Result<(), Failure> {
     let view = write.server.store.view(store::Consistency::Linearizable).await;
@@ -223,8 +239,11 @@ fn same_managers(new: &Value, old: Option<&Value>) -> bool {
     new.len() == old.len() && new.iter().zip(old).all(|(a, b)| names.iter().all(|n| a[n] == b[n]))
 }
 
-fn with_version(object: &Value, version: &str) -> Bytes {
-    let mut object = object.clone();
-    object["metadata"]["resourceVersion"] = version.into();
-    Bytes::from(object.to_string())
+/// The bytes for the store, with a version where the store would put its own.
+fn with_version(put: &Put, revision: u64) -> Bytes {
+    let at = put.splice_at.map_or(0, |at| at as usize);
+    let mut bytes = put.value[..at].to_vec();
+    bytes.extend_from_slice(revision.to_string().as_bytes());
+    bytes.extend_from_slice(&put.value[at..]);
+    Bytes::from(bytes)
 }

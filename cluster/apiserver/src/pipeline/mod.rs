@@ -10,10 +10,12 @@ pub(crate) use stages::{Decoded, Valid};
 use std::future::Future;
 use std::sync::Arc;
 
+use api::conversion::storage_api_version;
 use api::{Ctx, Resource, Status};
 use serde_json::Value;
 use store::{Consistency, Guard, Object, Op, View};
 
+use crate::convert;
 use crate::failure::{Failure, unreadable};
 use crate::identity::User;
 use crate::server::Server;
@@ -86,6 +88,8 @@ impl Write<'_> {
 pub(crate) struct Stored {
     pub object: Arc<Object>,
     pub value: Value,
+    /// It is stored in a version that is not the one to store in any more.
+    pub stale: bool,
 }
 
 impl Stored {
@@ -97,7 +101,19 @@ impl Stored {
     pub(crate) fn parse(object: Arc<Object>) -> Result<Stored, Status> {
         let value = serde_json::from_slice(&object.value)
             .map_err(|e| Status::internal(format!("the stored object {} does not parse: {e}", object.key)))?;
-        Ok(Stored { object, value })
+        Ok(Stored { object, value, stale: false })
+    }
+
+    /// A custom resource in the version of the request, in which its stages work.
+    pub(crate) async fn served(self, write: &Write<'_>) -> Result<Stored, Status> {
+        match write.resource.custom {
+            None => Ok(self),
+            Some(_) => {
+                let stale = self.value["apiVersion"] != storage_api_version(write.resource).as_str();
+                let value = convert::served(write.server, write.resource, self.value).await?;
+                Ok(Stored { object: self.object, value, stale })
+            }
+        }
     }
 
     /// Holds as long as nobody has changed it.

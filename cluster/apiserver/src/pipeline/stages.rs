@@ -58,7 +58,7 @@ impl Decoded {
             None => prepare_create(write.storage, &mut self.object, &ctx)?,
             Some(old) => prepare_update(write.storage, write.subresource, &mut self.object, old, &ctx)?,
         }
-        admission::complete(write, &mut self.object, old);
+        admission::complete(write, view, &mut self.object, old);
         if !self.tracked {
             let manager = write.manager;
             track_update(write.storage, write.subresource, old, &mut self.object, manager, ctx.now);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 use store::{Revision, View};
+use tokio::sync::watch;
 
 /// Prefix of the keys of the definitions.
 pub(crate) const DEFINITIONS: &str = "/apiextensions.k8s.io/customresourcedefinitions/";
@@ -118,7 +119,7 @@ fn served(resource: &Resource) -> Served {
             verbs: s.verbs.clone(),
         }
     };
-    let custom = resource.custom.as_ref().map(|c| c.version["schema"]["openAPIV3Schema"].clone());
+    let custom = resource.custom.as_ref().map(|c| published(resource, &c.version));
     Served {
         group: resource.group.clone(),
         version: resource.version.clone(),
@@ -131,16 +132,38 @@ fn served(resource: &Resource) -> Served {
     }
 }
 
+/// The schema of a custom resource, with the fields that its objects can be selected by.
+fn published(resource: &Resource, version: &Value) -> Value {
+    let mut schema = version["schema"]["openAPIV3Schema"].clone();
+    let fields: Vec<Value> =
+        resource.selectable.iter().map(|field| serde_json::json!({"fieldPath": field.path})).collect();
+    if !fields.is_empty() && schema.is_object() {
+        schema[openapi::SELECTABLE] = fields.into();
+    }
+    schema
+}
+
 /// The current [`Serving`], and which definitions it holds.
 pub(crate) struct ServingCell {
     current: ArcSwap<Serving>,
     /// Definition to the revision it was taken in at.
     taken: Mutex<BTreeMap<Arc<str>, Revision>>,
+    /// Counts what became of `current`.
+    changes: watch::Sender<u64>,
 }
 
 impl ServingCell {
     pub(crate) fn new() -> Self {
-        Self { current: ArcSwap::from_pointee(Serving::new(Registry::builtin())), taken: Mutex::default() }
+        Self {
+            current: ArcSwap::from_pointee(Serving::new(Registry::builtin())),
+            taken: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Says when something else is served.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     pub(crate) fn get(&self) -> Arc<Serving> {
@@ -169,7 +192,16 @@ impl ServingCell {
             }
             match serde_json::from_slice::<Value>(&object.value) {
                 Ok(definition) => {
-                    registry = Some(registry.as_ref().unwrap_or(&base.registry).with_crd(&definition));
+                    let before = registry.as_ref().unwrap_or(&base.registry);
+                    let name = key.strip_prefix(DEFINITIONS).unwrap_or(key);
+                    let after = if is_served(&definition) {
+                        before.with_crd(&definition)
+                    } else {
+                        before.without_crd(name)
+                    };
+                    if !after.is_same(before) {
+                        registry = Some(after);
+                    }
                 }
                 Err(error) => tracing::error!(%key, %error, "a definition does not parse and is not served"),
             }
@@ -177,6 +209,13 @@ impl ServingCell {
         *taken = found.into_iter().map(|(key, object)| (key, object.revision)).collect();
         if let Some(registry) = registry {
             self.current.store(Arc::new(Serving::new(registry)));
+            self.changes.send_modify(|count| *count += 1);
         }
     }
+}
+
+/// A definition is served unless its names were refused from the start.
+fn is_served(definition: &Value) -> bool {
+    let mut conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+    !conditions.any(|c| c["type"] == "Established" && c["status"] == "False")
 }

@@ -1,5 +1,7 @@
 //! `create`.
 
+use std::sync::atomic::Ordering;
+
 use api::Status;
 use api::pipeline::decode;
 use serde_json::Value;
@@ -18,7 +20,7 @@ pub(crate) async fn create(call: &Call) -> Result<Reply, Status> {
     let write = call.write(&manager, None)?;
     let mut committed = create_value(&write, decoded.object).await?;
     committed.warnings.splice(0..0, decoded.warnings);
-    call.committed_reply(committed)
+    call.committed_reply(committed).await
 }
 
 /// Creates an object that is decoded.
@@ -38,6 +40,7 @@ pub(crate) async fn create_value(write: &Write<'_>, object: Value) -> Result<Com
 }
 
 async fn once(write: &Write<'_>, object: &Value) -> Result<Committed, Status> {
+    refuse_terminating(write)?;
     attempt(write.server, |view| async move {
         let decoded = Decoded::new(write.resource, object.clone(), Vec::new());
         let valid = decoded.admit(write, &view, None)?.validate(write, &view, None)?;
@@ -45,4 +48,15 @@ async fn once(write: &Write<'_>, object: &Value) -> Result<Committed, Status> {
         valid.create(write, exists).await
     })
     .await
+}
+
+/// Nothing new of a definition that is going away.
+pub(super) fn refuse_terminating(write: &Write<'_>) -> Result<(), Status> {
+    let custom = write.resource.custom.as_ref();
+    if !custom.is_some_and(|c| c.family.terminating.load(Ordering::Relaxed)) {
+        return Ok(());
+    }
+    let mut status = Status::method_not_allowed(&write.resource.group, &write.resource.plural, "create");
+    status.message = "create not allowed while custom resource definition is terminating".into();
+    Err(status)
 }

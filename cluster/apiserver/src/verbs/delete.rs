@@ -58,7 +58,7 @@ pub(crate) async fn delete(call: &Call) -> Result<Reply, Status> {
     if !deleted.gone || ANSWERED_WITH_OBJECT.contains(&key) {
         let waits = !deleted.gone && options.orphan_dependents == Some(false);
         let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
-        return call.object_reply(code, deleted.object);
+        return call.object_reply(code, deleted.object, 0).await;
     }
     let object: Value = serde_json::from_slice(&deleted.object).unwrap_or_default();
     let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
@@ -101,8 +101,10 @@ pub(crate) async fn delete_collection(call: &Call) -> Result<Reply, Status> {
     let selection = Selection::of(call)?;
     let view = call.server.fresh_view().await?;
     let manager = call.manager();
-    let names: Vec<(String, String)> = selection
-        .objects(&view, None)
+    let objects: Vec<_> = selection.objects(&view, None).collect();
+    let objects = selection.only_served(call, objects).await?;
+    let names: Vec<(String, String)> = objects
+        .iter()
         .filter_map(|o| {
             let rest = o.key.strip_prefix(&call.storage.key_prefix())?.to_owned();
             Some(match rest.split_once('/') {
@@ -118,7 +120,7 @@ pub(crate) async fn delete_collection(call: &Call) -> Result<Reply, Status> {
             write.namespace = &namespace;
             write.dry_run |= options.dry_run;
             match delete_one(&write, &name, options).await {
-                Ok(deleted) => call.served(&deleted.object).map(Some),
+                Ok(deleted) => call.served(&deleted.object).await.map(Some),
                 // Deleted by somebody else meanwhile.
                 Err(status) if status.code == 404 => Ok(None),
                 Err(status) => Err(status),

@@ -13,6 +13,7 @@ use super::list_body::{Pieces, Writer, body};
 use super::page::Page;
 use super::select::Selection;
 use crate::call::Call;
+use crate::convert;
 use crate::reply::{self, Reply};
 use crate::request::{As, Shape};
 
@@ -30,15 +31,16 @@ pub(crate) async fn list(call: &Call) -> Result<Reply, Status> {
             meta["remainingItemCount"] = remaining.into();
         }
     }
-    let whole = call.accept.r#as == As::Object && !call.resource.converts();
+    let serves = objects.iter().all(|o| call.resource.serves_stored(o.revision));
+    let whole = call.accept.r#as == As::Object && serves;
+    let metadata = call.accept.metadata() && (serves || call.resource.custom.is_none());
     match call.accept.shape {
         Shape::Json if whole && !call.pretty() => return Ok(json_list(call, &meta, objects)),
-        Shape::Protobuf if whole || call.accept.metadata() => {
-            return protobuf_list(call, &meta, objects).await;
-        }
+        Shape::Protobuf if whole || metadata => return protobuf_list(call, &meta, objects).await,
         _ => {}
     }
-    let items = objects.iter().map(|o| call.served(&o.value)).collect::<Result<Vec<_>, _>>()?;
+    let mut items = convert::served_objects(&call.server, &call.resource, &objects).await?;
+    items.retain(|item| selection.matches_served(&call.resource, item));
     call.list_reply(meta, items)
 }
 

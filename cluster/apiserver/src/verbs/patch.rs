@@ -1,7 +1,7 @@
 //! `patch`: JSON, merge and strategic patches, and server-side apply.
 
 use api::Status;
-use api::codec::{decode_value, parse_body};
+use api::codec::{decode_applied, decode_patched, duplicates_of_patch};
 use api::pipeline::{FieldValidation, PatchKind, apply_patch, server_side_apply};
 use bytes::Bytes;
 use serde_json::Value;
@@ -21,8 +21,17 @@ const ACCEPTED: [&str; 4] = [
 
 /// A body, understood as far as it can be without the object.
 enum Patch {
-    Diff { kind: PatchKind, bytes: Bytes, validation: FieldValidation },
+    Diff(Diff),
     Apply { object: Value, force: bool, warnings: Vec<String> },
+}
+
+/// A patch that is applied to whatever is there.
+struct Diff {
+    kind: PatchKind,
+    bytes: Bytes,
+    validation: FieldValidation,
+    /// Fields that stand twice in it, in words.
+    duplicates: Vec<String>,
 }
 
 pub(crate) async fn patch(call: &Call, subresource: Option<&str>) -> Result<Reply, Status> {
@@ -31,11 +40,14 @@ pub(crate) async fn patch(call: &Call, subresource: Option<&str>) -> Result<Repl
     let write = call.write(&manager, subresource)?;
     let (write, patch, name) = (&write, &patch, call.name());
     let committed = attempt(&call.server, |view| async move {
-        let old = Stored::read(&view, &write.key(name))?;
+        let old = match Stored::read(&view, &write.key(name))? {
+            Some(old) => Some(old.served(write).await?),
+            None => None,
+        };
         match patch {
-            Patch::Diff { kind, bytes, validation } => {
+            Patch::Diff(patch) => {
                 let old = old.ok_or_else(|| write.not_found(name))?;
-                diff(write, &view, &old, *kind, bytes, *validation).await
+                diff(write, &view, &old, patch).await
             }
             Patch::Apply { object, force, warnings } => {
                 apply(write, &view, old, object, *force, warnings).await
@@ -43,7 +55,7 @@ pub(crate) async fn patch(call: &Call, subresource: Option<&str>) -> Result<Repl
         }
     })
     .await?;
-    call.committed_reply(committed)
+    call.committed_reply(committed).await
 }
 
 async fn read(call: &Call) -> Result<Patch, Status> {
@@ -54,27 +66,37 @@ async fn read(call: &Call) -> Result<Patch, Status> {
             Some(PatchKind::Strategic)
         }
         "application/apply-patch+yaml" => None,
+        _ if call.resource.custom.is_some() => {
+            return Err(Status::unsupported_media_type(&[ACCEPTED[0], ACCEPTED[1], ACCEPTED[3]]));
+        }
         _ => return Err(Status::unsupported_media_type(&ACCEPTED)),
     };
     let bytes = call.request.body.read().await?;
     let query = &call.request.query;
-    let invalid = |message: &str| {
-        Status::failure(422, "Invalid", format!("PatchOptions.meta.k8s.io \"\" is invalid: {message}"))
-    };
+    let invalid = invalid_options;
     if let Some(kind) = kind {
         if query.flag("force") {
             return Err(invalid("force: Forbidden: may not be specified for non-apply patch"));
         }
-        return Ok(Patch::Diff { kind, bytes, validation: call.field_validation()? });
+        let validation = call.field_validation()?;
+        let duplicates = match validation {
+            FieldValidation::Ignore => Vec::new(),
+            _ => duplicates_of_patch(kind, &bytes)?,
+        };
+        return Ok(Patch::Diff(Diff { kind, bytes, validation, duplicates }));
     }
     if query.get("fieldManager").is_empty() {
         return Err(invalid("fieldManager: Required value: is required for apply patch"));
     }
-    let object = parse_body(&bytes, "application/yaml")?;
-    let decoded = decode_value(object, &call.resource, call.field_validation()?)?;
+    let decoded = decode_applied(&bytes, &call.resource, call.field_validation()?)?;
     let mut object = decoded.object;
     identify(call, &mut object)?;
     Ok(Patch::Apply { object, force: query.flag("force"), warnings: decoded.warnings })
+}
+
+/// The refusal of a patch's options.
+pub(super) fn invalid_options(message: &str) -> Status {
+    Status::failure(422, "Invalid", format!("PatchOptions.meta.k8s.io \"\" is invalid: {message}"))
 }
 
 /// An applied object is the one of the path.
@@ -98,16 +120,9 @@ fn identify(call: &Call, object: &mut Value) -> Result<(), Status> {
     Ok(())
 }
 
-async fn diff(
-    write: &Write<'_>,
-    view: &View,
-    old: &Stored,
-    kind: PatchKind,
-    bytes: &Bytes,
-    validation: FieldValidation,
-) -> Result<Committed, Failure> {
+async fn diff(write: &Write<'_>, view: &View, old: &Stored, patch: &Diff) -> Result<Committed, Failure> {
     let current = write.resource.convert_stored(old.value.clone());
-    let patched = apply_patch(write.resource, kind, &current, bytes)?;
+    let patched = apply_patch(write.resource, patch.kind, &current, &patch.bytes)?;
     let name = old.value["metadata"]["name"].as_str().unwrap_or_default();
     // A version in the patch is a precondition; the one that was there all along is none.
     match patched["metadata"]["resourceVersion"].as_str().unwrap_or_default() {
@@ -115,7 +130,7 @@ async fn diff(
         version if version == old.object.revision.to_string() => {}
         _ => return Err(Failure::Final(write.modified(name))),
     }
-    let decoded = decode_value(patched, write.resource, validation)?;
+    let decoded = decode_patched(patched, write.resource, patch.duplicates.clone(), patch.validation)?;
     let decoded = Decoded::new(write.resource, decoded.object, decoded.warnings);
     let valid = decoded.admit(write, view, Some(old))?.validate(write, view, Some(old))?;
     valid.update(write, view, old, false).await
@@ -147,6 +162,9 @@ async fn apply(
     )?;
     let decoded = Decoded::applied(write.resource, merged);
     let valid = decoded.admit(write, view, old.as_ref())?.validate(write, view, old.as_ref())?;
+    if old.is_none() {
+        super::create::refuse_terminating(write)?;
+    }
     let mut committed = match &old {
         None => match valid.create(write, false).await {
             // Somebody was faster: merge with what he created.

@@ -2,7 +2,8 @@
 
 use api::Status;
 use api::codec::parse_body;
-use api::scale::{read, write as write_scale};
+use api::pipeline::server_side_apply;
+use api::scale::{applied_to_parent, read, write as write_scale};
 use http::StatusCode;
 use serde_json::Value;
 
@@ -15,12 +16,15 @@ pub(crate) async fn scale(call: &Call) -> Result<Reply, Status> {
     if call.request.info.verb == "get" {
         let view = call.view().await?;
         let object = view.get(&call.key()).ok_or_else(|| call.not_found())?;
-        let scale = read(&call.resource, &call.served(&object.value)?)?;
+        let scale = read(&call.resource, &call.served(&object.value).await?)?;
         return Ok(reply::value(StatusCode::OK, call.accept.plain(), &scale, call.pretty()));
     }
-    let (body, body_type) = call.request.read_body().await?;
     let is_patch = call.request.info.verb == "patch";
     let content_type = call.request.content_type();
+    if is_patch && content_type == "application/apply-patch+yaml" {
+        return apply(call).await;
+    }
+    let (body, body_type) = call.request.read_body().await?;
     let given = match content_type {
         _ if !is_patch => parse_body(&body, body_type)?,
         "application/json-patch+json"
@@ -29,10 +33,11 @@ pub(crate) async fn scale(call: &Call) -> Result<Reply, Status> {
         _ => return Err(Status::unsupported_media_type(&["application/merge-patch+json"])),
     };
     let manager = call.manager();
-    let write = call.write(&manager, None)?;
+    let write = call.write(&manager, Some("scale"))?;
     let (write, given, body, name) = (&write, &given, &body, call.name());
     let committed = attempt(&call.server, |view| async move {
         let old = Stored::read(&view, &write.key(name))?.ok_or_else(|| write.not_found(name))?;
+        let old = old.served(write).await?;
         let current = write.resource.convert_stored(old.value.clone());
         let scale = match is_patch {
             true => patched(&read(write.resource, &current)?, content_type, body)?,
@@ -49,8 +54,67 @@ pub(crate) async fn scale(call: &Call) -> Result<Reply, Status> {
         valid.update(write, &view, &old, conditional).await
     })
     .await?;
-    let scale = read(&call.resource, &call.served(&committed.bytes)?)?;
+    let scale = read(&call.resource, &call.served(&committed.bytes).await?)?;
     Ok(reply::value(StatusCode::OK, call.accept.plain(), &scale, call.pretty()))
+}
+
+/// Server-side apply of a Scale: an apply of the replicas to the parent.
+async fn apply(call: &Call) -> Result<Reply, Status> {
+    let bytes = call.request.body.read().await?;
+    let query = &call.request.query;
+    if query.get("fieldManager").is_empty() {
+        return Err(super::patch::invalid_options(
+            "fieldManager: Required value: is required for apply patch",
+        ));
+    }
+    let applied = parse_body(&bytes, "application/apply-patch+yaml")?;
+    let version = applied["apiVersion"].as_str().unwrap_or_default();
+    if version != SCALE_VERSION {
+        return Err(Status::bad_request(format!(
+            "Incorrect version specified in apply patch. Specified patch version: {version}, expected: {SCALE_VERSION}"
+        )));
+    }
+    let manager = call.manager();
+    let write = call.write(&manager, Some("scale"))?;
+    let (write, applied, force) = (&write, &applied, query.flag("force"));
+    let committed = attempt(&call.server, |view| async move {
+        let old =
+            Stored::read(&view, &write.key(call.name()))?.ok_or_else(|| write.not_found(call.name()))?;
+        let old = old.served(write).await?;
+        let current = write.resource.convert_stored(old.value.clone());
+        let patch = applied_to_parent(write.resource, &current, applied);
+        let now = jiff::Timestamp::now();
+        let merged = server_side_apply(
+            write.resource,
+            Some("scale"),
+            Some(&current),
+            patch,
+            write.manager,
+            force,
+            now,
+        )
+        .map_err(|status| as_of_scale(status, &write.resource.api_version()))?;
+        let decoded = Decoded::applied(write.resource, merged);
+        let valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        valid.update(write, &view, &old, false).await
+    })
+    .await?;
+    let scale = read(&call.resource, &call.served(&committed.bytes).await?)?;
+    Ok(reply::value(StatusCode::OK, call.accept.plain(), &scale, call.pretty()))
+}
+
+const SCALE_VERSION: &str = "autoscaling/v1";
+
+/// Managers of the replicas own them in the Scale's own version, as far as conflicts tell.
+fn as_of_scale(mut status: Status, parent: &str) -> Status {
+    let (from, to) = (format!(" using {parent}"), format!(" using {SCALE_VERSION}"));
+    status.message = status.message.replace(&from, &to);
+    if let Some(details) = &mut status.details {
+        for cause in &mut details.causes {
+            cause.message = cause.message.replace(&from, &to);
+        }
+    }
+    status
 }
 
 /// A Scale has no lists: a strategic patch of it is a merge patch.

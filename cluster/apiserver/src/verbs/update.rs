@@ -20,7 +20,7 @@ pub(crate) async fn update(call: &Call, subresource: Option<&str>) -> Result<Rep
     let (write, object, name) = (&write, &object, call.name());
     let mut committed = attempt(&call.server, |view| async move {
         match Stored::read(&view, &write.key(name))? {
-            Some(old) => replace(write, &view, &old, object).await,
+            Some(old) => replace(write, &view, &old.served(write).await?, object).await,
             None if write.resource.create_on_update && subresource.is_none() => {
                 create_absent(write, &view, object).await
             }
@@ -29,7 +29,7 @@ pub(crate) async fn update(call: &Call, subresource: Option<&str>) -> Result<Rep
     })
     .await?;
     committed.warnings.splice(0..0, decoded.warnings);
-    call.committed_reply(committed)
+    call.committed_reply(committed).await
 }
 
 /// The name and namespace of the body are those of the path; a missing namespace is filled in.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::Status;
+use api::{Resource, Status};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, StreamExt, stream};
 use http::StatusCode;
@@ -15,13 +15,15 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::select::Selection;
-use super::watch_encode::{Encoder, error};
+use super::watch_encode::{Encoder, Initial, error};
 use crate::body::{ApiBody, BoxError};
 use crate::call::Call;
+use crate::convert;
 use crate::failure::expired;
 use crate::metrics::LongRunning;
 use crate::reply::{self, Reply};
 use crate::request::{Shape, VersionMatch};
+use crate::server::Server;
 
 /// Events that are ready together go out together, up to this many bytes.
 const BATCH: usize = 64 << 10;
@@ -35,7 +37,7 @@ const LEAST_SECONDS: u64 = 1800;
 struct Start {
     from: Revision,
     /// What is sent as ADDED first.
-    initial: VecDeque<Arc<Object>>,
+    initial: VecDeque<Initial>,
     /// A bookmark ends the initial events.
     marks_end: bool,
 }
@@ -65,7 +67,14 @@ pub(crate) async fn watch(call: &Call) -> Result<Reply, Status> {
         _ => Duration::from_secs(LEAST_SECONDS + rand::rng().random_range(0..LEAST_SECONDS)),
     };
     let watching = Watching {
-        encoder: Encoder { resource: call.resource.clone(), accept, include, headers: true },
+        encoder: Encoder {
+            server: call.server.clone(),
+            resource: call.resource.clone(),
+            accept,
+            include,
+            headers: true,
+        },
+        redefined: Box::pin(redefined(call.server.clone(), call.resource.clone())),
         selection,
         bookmarks: query.flag("allowWatchBookmarks"),
         sent: start.from,
@@ -115,8 +124,39 @@ async fn begin(call: &Call, selection: &Selection) -> Result<Start, Status> {
         return Ok(Start { from: version.unwrap_or(0), initial: VecDeque::new(), marks_end: false });
     }
     let view = call.view().await?;
-    let objects = if wants_initial { selection.objects(&view, None).collect() } else { VecDeque::new() };
+    let objects = if wants_initial { selection.objects(&view, None).collect() } else { Vec::new() };
+    let objects = initial_events(call, selection, objects).await?;
     Ok(Start { from: view.revision(), initial: objects, marks_end: initial == Some(true) })
+}
+
+/// Custom resources whose form is not the stored one are converted all at once.
+async fn initial_events(
+    call: &Call,
+    selection: &Selection,
+    objects: Vec<Arc<Object>>,
+) -> Result<VecDeque<Initial>, Status> {
+    let resource = &call.resource;
+    if resource.custom.is_none() || objects.iter().all(|o| resource.serves_stored(o.revision)) {
+        return Ok(objects.into_iter().map(Initial::Stored).collect());
+    }
+    let mut served = convert::served_objects(&call.server, resource, &objects).await?;
+    served.retain(|object| selection.matches_served(resource, object));
+    Ok(served.into_iter().map(Initial::Served).collect())
+}
+
+/// Ends when the definition of a custom resource changes what is served: clients begin anew.
+async fn redefined(server: Arc<Server>, resource: Arc<Resource>) {
+    if resource.custom.is_none() {
+        return std::future::pending().await;
+    }
+    let mut changes = server.serving.changes();
+    loop {
+        let serving = server.serving.get();
+        let now = serving.registry.get(&resource.group, &resource.version, &resource.plural);
+        if now.is_none_or(|now| !Arc::ptr_eq(now, &resource)) || changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// One watch that is being answered.
@@ -133,6 +173,7 @@ struct Watching {
     events: WatchStream,
     deadline: std::pin::Pin<Box<Sleep>>,
     stop: std::pin::Pin<Box<WaitForCancellationFutureOwned>>,
+    redefined: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
     count: prometheus::IntCounter,
     _open: LongRunning,
     ended: bool,
@@ -151,12 +192,16 @@ impl Watching {
                 item = self.events.next() => item,
                 () = self.deadline.as_mut() => None,
                 () = self.stop.as_mut() => None,
+                () = self.redefined.as_mut() => {
+                    self.last_events(&mut batch).await;
+                    None
+                }
             };
-            self.take(item, &mut batch);
+            self.take(item, &mut batch).await;
         }
         while !self.ended && batch.len() < BATCH {
             match self.events.next().now_or_never() {
-                Some(item) => self.take(item, &mut batch),
+                Some(item) => self.take(item, &mut batch).await,
                 None => break,
             }
         }
@@ -169,7 +214,7 @@ impl Watching {
             match self.start.initial.pop_front() {
                 Some(object) => {
                     self.count.inc();
-                    batch.push(self.encoder.initial(&object));
+                    batch.push(self.encoder.initial(object));
                 }
                 None => {
                     if std::mem::take(&mut self.start.marks_end) && self.bookmarks {
@@ -181,13 +226,31 @@ impl Watching {
         }
     }
 
-    fn take(&mut self, item: Option<Result<WatchItem, WatchEnd>>, batch: &mut Batch) {
+    /// What is there already.
+    async fn last_events(&mut self, batch: &mut Batch) {
+        while let Some(Some(item)) = self.events.next().now_or_never() {
+            self.take(Some(item), batch).await;
+        }
+    }
+
+    async fn take(&mut self, item: Option<Result<WatchItem, WatchEnd>>, batch: &mut Batch) {
         match item {
             Some(Ok(WatchItem::Event(event))) => {
                 self.sent = event.revision;
-                if let Some(line) = self.encoder.event(&self.selection, &event) {
-                    self.count.inc();
-                    batch.push(line);
+                let line = match self.encoder.resource.custom {
+                    None => Ok(self.encoder.event(&self.selection, &event)),
+                    Some(_) => self.encoder.custom_event(&self.selection, &event).await,
+                };
+                match line {
+                    Ok(Some(line)) => {
+                        self.count.inc();
+                        batch.push(line);
+                    }
+                    Ok(None) => {}
+                    Err(status) => {
+                        batch.push(error(self.encoder.accept.shape, &status));
+                        self.ended = true;
+                    }
                 }
             }
             Some(Ok(WatchItem::Progress(revision))) => self.progress(revision, batch),

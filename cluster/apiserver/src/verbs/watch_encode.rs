@@ -7,14 +7,24 @@ use api::table::IncludeObject;
 use api::{Resource, Status};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
-use store::{Event, EventKind, Object};
+use store::{Event, EventKind, Object, Revision};
 
 use super::select::Selection;
+use crate::convert;
 use crate::reply::unencodable;
 use crate::request::{As, Negotiated, Shape};
+use crate::server::Server;
+
+/// An object that was there when the watch began.
+pub(super) enum Initial {
+    Stored(Arc<Object>),
+    /// In the version of the request.
+    Served(Value),
+}
 
 /// How one watch wants its objects.
 pub(super) struct Encoder {
+    pub server: Arc<Server>,
     pub resource: Arc<Resource>,
     pub accept: Negotiated,
     pub include: IncludeObject,
@@ -50,7 +60,7 @@ impl Encoder {
 
     /// What every watcher that wants this form gets of this event, made once for all of them.
     fn shared(&mut self, event: &Event, word: &str) -> Bytes {
-        let whole = self.accept.r#as == As::Object && !self.resource.converts();
+        let whole = self.whole();
         let place = match (self.accept.shape, self.accept.metadata() && !self.accept.beta) {
             (Shape::Json, _) if whole => 0,
             (Shape::Protobuf, _) if whole => 1,
@@ -62,12 +72,69 @@ impl Encoder {
     }
 
     /// An object that was there when the watch began.
-    pub(super) fn initial(&mut self, object: &Object) -> Bytes {
-        self.piece("ADDED", &object.value)
+    pub(super) fn initial(&mut self, object: Initial) -> Bytes {
+        match object {
+            Initial::Stored(object) => self.piece("ADDED", &object.value),
+            Initial::Served(value) => self.served_line("ADDED", value),
+        }
+    }
+
+    /// As [`Encoder::event`], for a custom resource, whose objects may have to be converted.
+    pub(super) async fn custom_event(
+        &mut self,
+        selection: &Selection,
+        event: &Event,
+    ) -> Result<Option<Bytes>, Status> {
+        let previous = event.previous.as_deref();
+        let oldest = previous.map_or(event.object.revision, |p| p.revision);
+        if self.resource.serves_stored(oldest) {
+            return Ok(self.event(selection, event));
+        }
+        let deleted = event.kind == EventKind::Delete;
+        let mut before = previous.map_or(deleted, |p| selection.matches(p));
+        let mut now = !deleted && selection.matches(&event.object);
+        if selection.is_late() {
+            if let Some(previous) = previous.filter(|_| before) {
+                let value = self.convert(&previous.value).await?;
+                before = selection.matches_served(&self.resource, &value);
+            }
+            if now {
+                let value = self.convert(&event.object.value).await?;
+                now = selection.matches_served(&self.resource, &value);
+            }
+        }
+        let (word, stored) = match (before, now) {
+            (true, true) => ("MODIFIED", event.object.value.clone()),
+            (false, true) => ("ADDED", event.object.value.clone()),
+            (false, false) => return Ok(None),
+            (true, false) => match previous.filter(|_| !deleted) {
+                None => ("DELETED", event.object.value.clone()),
+                // It no longer matches: the object as it last did, at the revision of the change.
+                Some(previous) => ("DELETED", restamped(previous, event.revision)),
+            },
+        };
+        let value = self.convert(&stored).await?;
+        Ok(Some(self.served_line(word, value)))
+    }
+
+    async fn convert(&self, stored: &[u8]) -> Result<Value, Status> {
+        let value = serde_json::from_slice(stored)
+            .map_err(|e| Status::internal(format!("a stored object does not parse: {e}")))?;
+        convert::served(&self.server, &self.resource, value).await
+    }
+
+    fn served_line(&mut self, word: &str, value: Value) -> Bytes {
+        let object = self.formed(value);
+        self.made(word, &object)
+    }
+
+    /// Stored bytes are sent as they are, but perhaps in protobuf.
+    fn whole(&self) -> bool {
+        self.accept.r#as == As::Object && self.resource.serves_stored(Revision::MAX)
     }
 
     fn piece(&mut self, word: &str, stored: &[u8]) -> Bytes {
-        let whole = self.accept.r#as == As::Object && !self.resource.converts();
+        let whole = self.whole();
         match self.accept.shape {
             Shape::Protobuf if whole => {
                 frame(word, protobuf::encode(&self.resource.api_version(), &self.resource.kind, stored))

@@ -174,7 +174,7 @@ async fn patches_that_are_none_are_refused() {
         ("application/merge-patch+json", "[]".into(), &[400]),
         ("application/merge-patch+json", r#"{"metadata":{"name":"y"}}"#.into(), &[400, 422]),
         ("application/merge-patch+json", nested(r#"{"data":"#, "}", 100_000), &[400]),
-        ("application/strategic-merge-patch+json", r#"{"data":[]}"#.into(), &[400]),
+        ("application/strategic-merge-patch+json", r#"{"data":[]}"#.into(), &[422]),
         ("application/strategic-merge-patch+json", r#"{"$patch":"explode"}"#.into(), &[400, 422]),
         ("application/apply-patch+yaml", "[".into(), &[400]),
         ("application/apply-patch+yaml", yaml_bomb(), &[400]),

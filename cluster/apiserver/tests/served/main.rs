@@ -1,6 +1,7 @@
 //! The API as clients see it: servers in this process, over their real sockets. One program, because
 //! each would make the server's code anew.
 
+mod custom;
 mod hostile;
 mod identity;
 mod objects;

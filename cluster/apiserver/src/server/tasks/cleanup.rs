@@ -55,12 +55,49 @@ async fn sweep(server: &Arc<Server>) {
     if !server.store.leadership().borrow().is_self {
         return;
     }
+    if let Err(status) = reconsider_names(server).await {
+        tracing::warn!("names of definitions: {status}");
+    }
     for definition in terminating(server).await {
         let name = definition.value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if let Err(status) = clean(server, &definition.value, &name).await {
             tracing::warn!(definition = name, "cleaning up: {status}");
         }
     }
+}
+
+/// Definitions whose names were refused may have them when others have given them up.
+async fn reconsider_names(server: &Arc<Server>) -> Result<(), Status> {
+    let view = server.local_view().await?;
+    for object in view.range(DEFINITIONS, None) {
+        let definition = Stored::parse(object)?.value;
+        let mut conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+        if !conditions.any(|c| c["type"] == "NamesAccepted" && c["status"] == "False") {
+            continue;
+        }
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+        change(server, name, |_| {}).await?;
+    }
+    Ok(())
+}
+
+/// Writes a definition again with a change; its conditions are set by admission.
+async fn change(server: &Arc<Server>, name: &str, edit: impl Fn(&mut Value)) -> Result<(), Status> {
+    let serving = server.serving.get();
+    let Some(kind) = serving.registry.get("apiextensions.k8s.io", "v1", "customresourcedefinitions") else {
+        return Ok(());
+    };
+    let user = server_user();
+    let (write, edit) = (&write_of(server, kind, "", &user), &edit);
+    attempt(server, |view| async move {
+        let Some(old) = Stored::read(&view, &write.key(name))? else { return Ok(()) };
+        let mut next = old.value.clone();
+        edit(&mut next);
+        let decoded = Decoded::new(kind, next, Vec::new());
+        let valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        valid.update(write, &view, &old, false).await.map(|_| ())
+    })
+    .await
 }
 
 async fn clean(server: &Arc<Server>, definition: &Value, name: &str) -> Result<(), Status> {
@@ -86,19 +123,10 @@ async fn clean(server: &Arc<Server>, definition: &Value, name: &str) -> Result<(
     if server.fresh_view().await?.count(&prefix) > 0 {
         return Ok(());
     }
-    let Some(kind) = serving.registry.get("apiextensions.k8s.io", "v1", "customresourcedefinitions") else {
-        return Ok(());
-    };
-    let write = &write_of(server, kind, "", &user);
-    attempt(server, |view| async move {
-        let Some(old) = Stored::read(&view, &write.key(name))? else { return Ok(()) };
-        let mut next = old.value.clone();
-        if let Some(list) = next["metadata"]["finalizers"].as_array_mut() {
+    change(server, name, |definition| {
+        if let Some(list) = definition["metadata"]["finalizers"].as_array_mut() {
             list.retain(|f| f != CLEANUP);
         }
-        let decoded = Decoded::new(kind, next, Vec::new());
-        let valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
-        valid.update(write, &view, &old, false).await.map(|_| ())
     })
     .await
 }

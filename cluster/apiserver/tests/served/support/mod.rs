@@ -1,5 +1,7 @@
 //! One API server on loopback with a real single-member store, and a small HTTPS client.
 
+pub mod converter;
+
 use std::net::SocketAddr;
 
 use apiserver::pki::Pki;

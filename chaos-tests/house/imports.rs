@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("trireme-api", &[]),
     ("trireme-store", &[]),
+    // Stands in for a crate of openraft.
+    ("base2histogram", &[]),
     ("trireme-client", &["trireme-api"]),
     ("trireme-apiserver", &["trireme-api", "trireme-store"]),
     ("trireme-controllers", &["trireme-api", "trireme-client"]),

@@ -52,18 +52,13 @@ pub fn table(
     headers: bool,
     now: Timestamp,
 ) -> Value {
-    let rows: Vec<Value> = objects
-        .iter()
-        .map(|object| {
-            let mut row = row_of(resource, object, now);
-            row["object"] = match include {
-                IncludeObject::None => Value::Null,
-                IncludeObject::Metadata => partial_metadata(object),
-                IncludeObject::Object => object.clone(),
-            };
-            row
-        })
-        .collect();
+    let mut table = empty(resource, list_meta, headers);
+    table["rows"] = objects.iter().map(|object| row(resource, object, include, now)).collect();
+    table
+}
+
+/// A Table without its rows.
+pub fn empty(resource: &Resource, list_meta: Value, headers: bool) -> Value {
     let columns: Vec<Value> = match headers {
         true => resource.columns.iter().map(column_value).collect(),
         false => Vec::new(),
@@ -73,8 +68,18 @@ pub fn table(
         "apiVersion": "meta.k8s.io/v1",
         "metadata": list_meta,
         "columnDefinitions": columns,
-        "rows": rows,
     })
+}
+
+/// The row of an object (in the served version).
+pub fn row(resource: &Resource, object: &Value, include: IncludeObject, now: Timestamp) -> Value {
+    let mut row = row_of(resource, object, now);
+    row["object"] = match include {
+        IncludeObject::None => Value::Null,
+        IncludeObject::Metadata => partial_metadata(object),
+        IncludeObject::Object => object.clone(),
+    };
+    row
 }
 
 fn row_of(resource: &Resource, object: &Value, now: Timestamp) -> Value {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition, NamespaceStatus};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,6 +21,8 @@ const FINALIZER: &str = "kubernetes";
 /// When to look again while something is still there. Pods that go wake us before.
 const AGAIN: Duration = Duration::from_millis(250);
 const AGAIN_FOR_PODS: Duration = Duration::from_secs(2);
+/// Objects that are asked for at one time: a namespace may hold any number.
+const PAGE: u32 = 500;
 
 pub(crate) async fn run(acting: Acting) {
     let namespaces = acting.caches.namespaces.clone();
@@ -54,7 +56,33 @@ struct Content {
     failures: Vec<String>,
 }
 
+/// What stays of one resource.
+#[derive(Default)]
+struct Left {
+    objects: usize,
+    /// Number of objects by finalizer.
+    finalizers: BTreeMap<String, usize>,
+}
+
+impl Left {
+    fn count(&mut self, objects: &[Meta]) {
+        self.objects += objects.len();
+        for finalizer in objects.iter().flat_map(|object| object.metadata.finalizers.iter().flatten()) {
+            *self.finalizers.entry(finalizer.clone()).or_default() += 1;
+        }
+    }
+}
+
 impl Content {
+    fn add(&mut self, resource: &Discovered, left: Left) {
+        if left.objects > 0 {
+            self.remaining.insert(resource.name(), left.objects);
+        }
+        for (finalizer, count) in left.finalizers {
+            *self.finalizers.entry(finalizer).or_default() += count;
+        }
+    }
+
     fn is_gone(&self) -> bool {
         self.remaining.is_empty() && self.undiscovered.is_none() && self.failures.is_empty()
     }
@@ -111,7 +139,7 @@ impl Runner {
             let deletions = stage.iter().map(|resource| self.delete_all(resource, namespace));
             for (resource, result) in stage.iter().zip(futures::future::join_all(deletions).await) {
                 match result {
-                    Ok(left) => count(&mut content, resource, &left),
+                    Ok(left) => content.add(resource, left),
                     // A resource that is not served any more has no objects.
                     Err(error) if is_code(&error, 404) || is_code(&error, 405) => {}
                     Err(error) => content.failures.push(format!("{}: {error}", resource.name())),
@@ -124,28 +152,38 @@ impl Runner {
         content
     }
 
-    /// Deletes all objects of one resource; what is still there.
-    async fn delete_all(&self, resource: &Discovered, namespace: &str) -> Result<Vec<Meta>, kube::Error> {
-        let api: Api<Meta> = Api::namespaced_with(self.acting.client.clone(), namespace, &resource.resource);
-        let found = api.list(&ListParams::default()).await?.items;
-        if found.is_empty() {
-            return Ok(found);
-        }
-        let params = DeleteParams::background();
-        if found.iter().any(|object| object.metadata.deletion_timestamp.is_none()) {
-            if resource.deletes_collections {
-                let every: Api<kube::api::DynamicObject> =
-                    Api::namespaced_with(self.acting.client.clone(), namespace, &resource.resource);
-                every.delete_collection(&params, &ListParams::default()).await?;
-            } else {
-                for object in &found {
-                    let every: Api<kube::api::DynamicObject> =
-                        Api::namespaced_with(self.acting.client.clone(), namespace, &resource.resource);
-                    gone_is_fine(every.delete(name(&object.metadata), &params).await)?;
+    /// Deletes all objects of one resource, and says what is still there.
+    async fn delete_all(&self, resource: &Discovered, namespace: &str) -> Result<Left, kube::Error> {
+        let client = self.acting.client.clone();
+        let api: Api<Meta> = Api::namespaced_with(client.clone(), namespace, &resource.resource);
+        let every: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource.resource);
+        let page = ListParams::default().limit(PAGE);
+        let delete = DeleteParams::background();
+        let mut left = Left::default();
+        let mut after = None;
+        loop {
+            let found = api.list(&ListParams { continue_token: after.clone(), ..page.clone() }).await?;
+            let fresh = |object: &Meta| object.metadata.deletion_timestamp.is_none();
+            if found.items.iter().any(fresh) {
+                // A collection is deleted from its beginning; behind what stays there, one by one.
+                if resource.deletes_collections && after.is_none() {
+                    every.delete_collection(&delete, &page).await?;
+                } else {
+                    for object in found.items.iter().filter(|object| fresh(object)) {
+                        gone_is_fine(every.delete(name(&object.metadata), &delete).await)?;
+                    }
+                }
+                // What stays is counted when nothing of it is fresh.
+                if after.is_none() {
+                    continue;
                 }
             }
+            left.count(&found.items);
+            after = found.metadata.continue_.filter(|token| !token.is_empty());
+            if after.is_none() {
+                return Ok(left);
+            }
         }
-        Ok(api.list(&ListParams::default()).await?.items)
     }
 
     async fn finalize(&self, mut namespace: Namespace) -> Result<(), kube::Error> {
@@ -158,15 +196,6 @@ impl Runner {
         let request = request.map_err(kube::Error::HttpError)?;
         gone_is_fine(self.acting.client.request::<serde_json::Value>(request).await)?;
         Ok(())
-    }
-}
-
-fn count(content: &mut Content, resource: &Discovered, left: &[Meta]) {
-    if !left.is_empty() {
-        content.remaining.insert(resource.name(), left.len());
-    }
-    for finalizer in left.iter().flat_map(|object| object.metadata.finalizers.iter().flatten()) {
-        *content.finalizers.entry(finalizer.clone()).or_default() += 1;
     }
 }
 

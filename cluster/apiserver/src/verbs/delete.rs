@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use store::View;
 
+use super::page::limit_of;
 use super::select::Selection;
 use crate::admission;
 use crate::call::Call;
@@ -102,7 +103,10 @@ pub(crate) async fn delete_collection(call: &Call) -> Result<Reply, Status> {
     let view = call.server.fresh_view().await?;
     let manager = call.manager();
     let objects: Vec<_> = selection.objects(&view, None).collect();
-    let objects = selection.only_served(call, objects).await?;
+    let mut objects = selection.only_served(call, objects).await?;
+    if let Some(limit) = limit_of(call)? {
+        objects.truncate(limit);
+    }
     let names: Vec<(String, String)> = objects
         .iter()
         .filter_map(|o| {

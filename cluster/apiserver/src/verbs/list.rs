@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use store::Object;
 
-use super::list_body::{Pieces, Writer, body};
+use super::list_body::{Former, Pieces, Writer, body};
 use super::page::Page;
 use super::select::Selection;
 use crate::call::Call;
@@ -35,8 +35,11 @@ pub(crate) async fn list(call: &Call) -> Result<Reply, Status> {
     let whole = call.accept.r#as == As::Object && serves;
     let metadata = call.accept.metadata() && (serves || call.resource.custom.is_none());
     match call.accept.shape {
-        Shape::Json if whole && !call.pretty() => return Ok(json_list(call, &meta, objects)),
+        Shape::Json if whole && !call.pretty() => return json_list(call, &meta, objects),
         Shape::Protobuf if whole || metadata => return protobuf_list(call, &meta, objects).await,
+        Shape::Json if (serves || call.resource.custom.is_none()) && !call.pretty() => {
+            return formed_list(call, &meta, objects);
+        }
         _ => {}
     }
     let mut items = convert::served_objects(&call.server, &call.resource, &objects).await?;
@@ -54,14 +57,40 @@ fn cut(selection: &Selection, page: &Page) -> (Vec<Arc<Object>>, Option<String>,
     (objects, last, remaining)
 }
 
-fn json_list(call: &Call, meta: &Value, objects: Vec<Arc<Object>>) -> Reply {
-    let head = format!(
-        "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{meta},\"items\":[",
-        Value::from(call.resource.list_kind.as_str()),
-        Value::from(call.resource.api_version()),
-    );
+fn json_list(call: &Call, meta: &Value, objects: Vec<Arc<Object>>) -> Result<Reply, Status> {
+    let head = head(&call.resource.list_kind, &call.resource.api_version(), meta);
     let size = head.len() + 3 + objects.iter().map(|o| o.value.len() + 1).sum::<usize>();
     answer(call, Pieces::new(head.into(), objects, Writer::Json), size)
+}
+
+/// What stands in front of the items.
+fn head(kind: &str, api_version: &str, meta: &Value) -> String {
+    let (kind, api_version) = (Value::from(kind), Value::from(api_version));
+    format!("{{\"kind\":{kind},\"apiVersion\":{api_version},\"metadata\":{meta},\"items\":[")
+}
+
+/// Tables, metadata, and objects of another version than the stored one.
+fn formed_list(call: &Call, meta: &Value, objects: Vec<Arc<Object>>) -> Result<Reply, Status> {
+    let former = Former {
+        resource: call.resource.clone(),
+        accept: call.accept,
+        include: call.include()?,
+        now: jiff::Timestamp::now(),
+    };
+    let head = match call.accept.r#as {
+        As::Table => {
+            let table = call.accept.versioned(api::table::empty(&call.resource, meta.clone(), true));
+            let mut text = table.to_string();
+            text.truncate(text.len() - 1);
+            text + ",\"rows\":["
+        }
+        As::Metadata | As::MetadataList => {
+            head("PartialObjectMetadataList", call.accept.metadata_version(), meta)
+        }
+        As::Object => head(&call.resource.list_kind, &call.resource.api_version(), meta),
+    };
+    let size = head.len() + 3 + objects.iter().map(|o| o.value.len() + 1).sum::<usize>();
+    answer(call, Pieces::new(head.into(), objects, Writer::Formed(former)), size)
 }
 
 /// The lengths of protobuf stand in front: the items are measured first. What is measured is kept, up to a
@@ -78,15 +107,16 @@ async fn protobuf_list(call: &Call, meta: &Value, objects: Vec<Arc<Object>>) -> 
     let items = pieces.measure().await.map_err(refused)?;
     let head = ListWriter::head(version, list_kind, meta.to_string().as_bytes(), items).map_err(refused)?;
     let size = head.len() + items + ListWriter::TAIL.len();
-    Ok(answer(call, pieces.with_head(head.into()), size))
+    answer(call, pieces.with_head(head.into()), size)
 }
 
-fn answer(call: &Call, pieces: Pieces, size: usize) -> Reply {
+fn answer(call: &Call, pieces: Pieces, size: usize) -> Result<Reply, Status> {
     let gzip = size > reply::SMALL && reply::accepts_gzip(call.request.header(http::header::ACCEPT_ENCODING));
     let mut reply = reply::bytes(StatusCode::OK, call.accept.content_type(), Bytes::new());
-    *reply.body_mut() = body(pieces, size, gzip);
+    *reply.body_mut() =
+        body(pieces, size, gzip).map_err(|e| Status::internal(format!("a stored object: {e}")))?;
     if gzip {
         reply::mark_compressed(&mut reply);
     }
-    reply
+    Ok(reply)
 }

@@ -3,15 +3,19 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use api::Resource;
 use api::protobuf::{ListWriter, NotEncodable};
-use bytes::{Bytes, BytesMut};
+use api::table::IncludeObject;
+use bytes::{BufMut, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::stream;
+use jiff::Timestamp;
 use store::Object;
 
 use crate::body::{ApiBody, BoxError};
 use crate::reply::SMALL;
+use crate::request::{As, Negotiated};
 
 /// Bytes of one piece of a streamed list.
 const PIECE: usize = 64 << 10;
@@ -25,6 +29,32 @@ pub(super) enum Writer {
     /// Stored bytes are sent as they are.
     Json,
     Protobuf(ListWriter),
+    /// Each object is parsed and formed when its turn comes.
+    Formed(Former),
+}
+
+/// What makes rows of a table, or items of another form, from stored objects.
+pub(super) struct Former {
+    pub resource: Arc<Resource>,
+    pub accept: Negotiated,
+    pub include: IncludeObject,
+    pub now: Timestamp,
+}
+
+impl Former {
+    fn write(&self, stored: &[u8], buffer: &mut BytesMut) -> Result<(), serde_json::Error> {
+        let object = self.resource.convert_stored(serde_json::from_slice(stored)?);
+        let formed = match self.accept.r#as {
+            As::Table => {
+                let mut row = api::table::row(&self.resource, &object, self.include, self.now);
+                row["object"] = self.accept.versioned(row["object"].take());
+                row
+            }
+            As::Metadata | As::MetadataList => self.accept.versioned(api::table::partial_metadata(&object)),
+            As::Object => object,
+        };
+        serde_json::to_writer(buffer.writer(), &formed)
+    }
 }
 
 /// What is left of a list.
@@ -70,7 +100,7 @@ impl Pieces {
     }
 
     /// Appends until `buffer` holds `enough`; false when nothing is left.
-    fn append(&mut self, buffer: &mut BytesMut, enough: usize) -> Result<bool, NotEncodable> {
+    fn append(&mut self, buffer: &mut BytesMut, enough: usize) -> Result<bool, BoxError> {
         buffer.extend_from_slice(&std::mem::take(&mut self.head));
         if !self.kept.is_empty() {
             let fits = enough.saturating_sub(buffer.len()).min(self.kept.len());
@@ -78,22 +108,25 @@ impl Pieces {
         }
         while buffer.len() < enough {
             match (self.objects.next(), &mut self.writer) {
-                (Some(object), Writer::Json) => {
+                (Some(object), Writer::Protobuf(writer)) => {
+                    buffer.extend_from_slice(writer.item(&object.value)?);
+                }
+                (Some(object), writer) => {
                     if self.begun {
                         buffer.extend_from_slice(b",");
                     }
                     self.begun = true;
-                    buffer.extend_from_slice(&object.value);
-                }
-                (Some(object), Writer::Protobuf(writer)) => {
-                    buffer.extend_from_slice(writer.item(&object.value)?);
+                    match writer {
+                        Writer::Formed(former) => former.write(&object.value, buffer)?,
+                        _ => buffer.extend_from_slice(&object.value),
+                    }
                 }
                 (None, _) if self.ended => return Ok(false),
                 (None, writer) => {
                     self.ended = true;
                     buffer.extend_from_slice(match writer {
-                        Writer::Json => b"]}\n",
                         Writer::Protobuf(_) => ListWriter::TAIL,
+                        _ => b"]}\n",
                     });
                 }
             }
@@ -102,18 +135,17 @@ impl Pieces {
     }
 }
 
-/// The body of a list of so many bytes.
-pub(super) fn body(mut pieces: Pieces, size: usize, gzip: bool) -> ApiBody {
+/// The body of a list of about so many bytes.
+pub(super) fn body(mut pieces: Pieces, size: usize, gzip: bool) -> Result<ApiBody, BoxError> {
     if gzip {
-        return compressed(pieces);
+        return Ok(compressed(pieces));
     }
     if size > SMALL {
-        return plain(pieces);
+        return Ok(plain(pieces));
     }
     let mut all = BytesMut::with_capacity(size);
-    // Only protobuf can fail, and was written once already when it was measured.
-    while pieces.append(&mut all, usize::MAX).unwrap_or(false) {}
-    ApiBody::full(all)
+    while pieces.append(&mut all, usize::MAX)? {}
+    Ok(ApiBody::full(all))
 }
 
 fn plain(pieces: Pieces) -> ApiBody {

@@ -54,11 +54,16 @@ pub(super) struct Page {
     pub limit: Option<usize>,
 }
 
+/// How many objects the client wants at most; 0 and nothing are all.
+pub(super) fn limit_of(call: &Call) -> Result<Option<usize>, Status> {
+    let limit = call.request.query.number("limit")?;
+    Ok(limit.filter(|l| *l > 0).map(|l| usize::try_from(l).unwrap_or(usize::MAX)))
+}
+
 impl Page {
     pub(super) async fn of(call: &Call) -> Result<Self, Status> {
         let query = &call.request.query;
-        let limit =
-            query.number("limit")?.filter(|l| *l > 0).map(|l| usize::try_from(l).unwrap_or(usize::MAX));
+        let limit = limit_of(call)?;
         let version = query.resource_version()?;
         let matching = query.version_match()?;
         let token = query.get("continue");

@@ -82,6 +82,8 @@ fn calm_down(channel: &Channel, oom_score_adj: i32) -> Result<(), Failure> {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        // The agent does without huge pages, and children inherit that.
+        sys::check(libc::prctl(libc::PR_SET_THP_DISABLE, 0, 0, 0, 0)).step("allow huge pages")?;
     }
     rustix::process::umask(Mode::empty());
     // Before the root changes, because this is the machine's /proc. A value below the shim's own needs

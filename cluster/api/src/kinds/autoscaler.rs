@@ -1,5 +1,7 @@
 //! HorizontalPodAutoscaler: stored as `autoscaling/v2`, served as `v1` too.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -59,31 +61,18 @@ impl Strategy for Autoscaler {
         set(object, "status", json!({"desiredReplicas": 0, "currentMetrics": null}));
     }
 
-    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+    fn validate_create(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        validate::spec(object, None)
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        validate::spec(new, Some(old))
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        let spec = get(object, "spec");
-        let (low, high) = (int(spec, "minReplicas"), int(spec, "maxReplicas").unwrap_or_default());
-        if let Some(low) = low.filter(|low| *low < 1) {
-            errors.invalid("spec.minReplicas", low, "must be greater than or equal to 1");
-        }
-        if high < 1 {
-            errors.invalid("spec.maxReplicas", high, "must be greater than 0");
-        }
-        if low.is_some_and(|low| high < low) {
-            errors.invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`");
-        }
-        let target = get(spec, "scaleTargetRef");
-        for field in ["kind", "name"] {
-            match text(target, field) {
-                "" => errors.required(format!("spec.scaleTargetRef.{field}"), ""),
-                value => {
-                    let path = format!("spec.scaleTargetRef.{field}");
-                    errors.reasons(&path, value, crate::names::path_segment(value));
-                }
-            }
-        }
-        for (i, metric) in items(spec, "metrics").iter().enumerate() {
-            validate_metric(metric, &format!("spec.metrics[{i}]"), &mut errors);
+        for field in ["currentReplicas", "desiredReplicas"] {
+            errors.non_negative(get(new, "status"), "status", field);
         }
         errors.0
     }
@@ -136,26 +125,6 @@ const SOURCES: [(&str, &str); 5] = [
     ("ContainerResource", "containerResource"),
     ("External", "external"),
 ];
-
-fn validate_metric(metric: &Value, path: &str, errors: &mut Errors) {
-    let kind = text(metric, "type");
-    if kind.is_empty() {
-        errors.required(format!("{path}.type"), "must specify a metric source type");
-        return;
-    }
-    let kinds = SOURCES.map(|(kind, _)| kind);
-    errors.one_of(&format!("{path}.type"), kind, &kinds);
-    let Some((_, field)) = SOURCES.iter().find(|(k, _)| *k == kind) else {
-        return;
-    };
-    if !has(metric, field) {
-        errors.required(format!("{path}.{field}"), "must populate information for the given metric source");
-    }
-    for (_, other) in SOURCES.iter().filter(|(k, other)| *k != kind && has(metric, other)) {
-        let detail = "must populate the given metric source only";
-        errors.forbidden(format!("{path}.{other}"), detail);
-    }
-}
 
 /// The first two metrics: current value and target of each.
 fn metrics(object: &Value) -> String {

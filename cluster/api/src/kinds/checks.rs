@@ -123,6 +123,42 @@ impl Errors {
         meta::validate_labels(labels, path, &mut self.0);
     }
 
+    /// The name of a CSI driver.
+    pub fn driver_name(&mut self, name: &str, path: &str) {
+        const LONGEST: usize = 63;
+        if name.is_empty() {
+            return self.required(path, "");
+        }
+        if name.len() > LONGEST {
+            self.0.push(FieldError::too_long(path, LONGEST));
+        }
+        self.reasons(path, name, names::subdomain(&name.to_lowercase()));
+    }
+
+    /// A quantity greater than zero, when given.
+    pub fn positive_quantity(&mut self, object: &Value, path: &str, field: &str) {
+        let Some(quantity) = crate::amounts::quantity(get(object, field)) else { return };
+        if quantity.is_zero() || quantity.is_negative() {
+            self.invalid(format!("{path}.{field}"), quantity.to_string(), "must be positive");
+        }
+    }
+
+    /// Conditions of a status, each of a type of its own.
+    pub fn conditions(&mut self, conditions: &[Value], path: &str) {
+        let mut seen: Vec<&str> = Vec::new();
+        for (i, condition) in conditions.iter().enumerate() {
+            let at = format!("{path}[{i}].type");
+            let kind = text(condition, "type");
+            if seen.contains(&kind) {
+                self.duplicate(at.as_str(), kind);
+            }
+            seen.push(kind);
+            if kind.is_empty() {
+                self.required(at, "");
+            }
+        }
+    }
+
     /// A quantity that is not negative.
     pub fn quantity(&mut self, value: &Value, path: &str) -> Option<Quantity> {
         let text = match value {

@@ -9,8 +9,9 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
+use crate::meta::IMMUTABLE;
 use crate::table::{age_cell, default_row, name_cell};
-use crate::value::{flag, get, has, items, set, set_default, text, texts};
+use crate::value::{flag, get, has, int, items, remove, same, set, set_default, text, texts};
 
 pub const CSI_DRIVER: Builtin =
     Builtin::new("storage.k8s.io", "v1", "CSIDriver", "csidrivers", "hL6j/rwBV5w=")
@@ -60,18 +61,32 @@ impl Strategy for Driver {
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        for mode in texts(object, "spec.volumeLifecycleModes") {
-            errors.one_of("spec.volumeLifecycleModes", mode, &["Ephemeral", "Persistent"]);
-        }
         let policy = text(object, "spec.fsGroupPolicy");
-        let policies = ["ReadWriteOnceWithFSType", "File", "None"];
+        let policies = ["File", "None", "ReadWriteOnceWithFSType"];
         errors.one_of_or_empty("spec.fsGroupPolicy", policy, &policies);
+        let tokens = items(object, "spec.tokenRequests");
+        token_requests(tokens, &mut errors);
+        for mode in texts(object, "spec.volumeLifecycleModes") {
+            errors.one_of("spec.volumeLifecycleModes", mode, &["Persistent", "Ephemeral"]);
+        }
+        const PERIOD: &str = "spec.nodeAllocatableUpdatePeriodSeconds";
+        if let Some(seconds) = int(object, PERIOD).filter(|s| *s < 10) {
+            errors.invalid(PERIOD, seconds, "must be greater than or equal to 10 seconds");
+        }
+        const IN_SECRETS: &str = "spec.serviceAccountTokenInSecrets";
+        if has(object, IN_SECRETS) && tokens.is_empty() {
+            let detail = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+            errors.invalid(IN_SECRETS, get(object, IN_SECRETS).clone(), detail);
+        }
         errors.0
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        errors.immutable(new, old, "spec.attachRequired");
+        if !same(get(new, "spec.attachRequired"), get(old, "spec.attachRequired")) {
+            // The field's name in the message is Kubernetes'.
+            errors.invalid("spec.attachedRequired", get(new, "spec.attachRequired").clone(), IMMUTABLE);
+        }
         errors.immutable(new, old, "spec.volumeLifecycleModes");
         errors.0
     }
@@ -97,7 +112,30 @@ impl Strategy for Driver {
     }
 }
 
+/// Each audience once, and tokens that live from ten minutes to 2^32 seconds.
+fn token_requests(requests: &[Value], errors: &mut Errors) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, request) in requests.iter().enumerate() {
+        let path = format!("spec.tokenRequests[{i}]");
+        let audience = text(request, "audience");
+        if seen.contains(&audience) {
+            errors.duplicate(format!("{path}.audience"), audience);
+            continue;
+        }
+        seen.push(audience);
+        let Some(seconds) = int(request, "expirationSeconds") else { continue };
+        let detail = match seconds {
+            ..600 => "may not specify a duration less than 10 minutes",
+            4_294_967_297.. => "may not specify a duration larger than 2^32 seconds",
+            _ => continue,
+        };
+        errors.invalid(format!("{path}.expirationSeconds"), seconds, detail);
+    }
+}
+
 struct Node;
+
+const LONGEST_NODE_ID: usize = 256;
 
 impl Strategy for Node {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
@@ -106,12 +144,37 @@ impl Strategy for Node {
         for (i, driver) in items(object, "spec.drivers").iter().enumerate() {
             let path = format!("spec.drivers[{i}]");
             let name = text(driver, "name");
-            errors.present(driver, &path, "name");
+            errors.driver_name(name, &format!("{path}.name"));
             errors.present(driver, &path, "nodeID");
+            let id = text(driver, "nodeID");
+            if id.len() > LONGEST_NODE_ID {
+                let detail = format!("must be {LONGEST_NODE_ID} characters or less");
+                errors.invalid(format!("{path}.nodeID"), id, detail);
+            }
+            errors.non_negative(get(driver, "allocatable"), &format!("{path}.allocatable"), "count");
             if seen.contains(&name) {
                 errors.duplicate(format!("{path}.name"), name);
             }
             seen.push(name);
+            topology_keys(driver, &path, &mut errors);
+        }
+        errors.0
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        // What can be attached may change.
+        let fixed = |driver: &Value| {
+            let mut driver = driver.clone();
+            remove(&mut driver, "allocatable");
+            driver
+        };
+        for was in items(old, "spec.drivers") {
+            for is in items(new, "spec.drivers").iter().filter(|d| d["name"] == was["name"]) {
+                if !same(&fixed(is), &fixed(was)) {
+                    errors.invalid("spec.drivers", fixed(is), IMMUTABLE);
+                }
+            }
         }
         errors.0
     }
@@ -121,17 +184,30 @@ impl Strategy for Node {
     }
 }
 
+fn topology_keys(driver: &Value, path: &str, errors: &mut Errors) {
+    let mut seen: Vec<&str> = Vec::new();
+    for key in texts(driver, "topologyKeys") {
+        if key.is_empty() {
+            errors.required(path, "");
+        }
+        if seen.contains(&key) {
+            errors.duplicate(path, key);
+        }
+        seen.push(key);
+        errors.reasons(path, key, crate::names::qualified(key));
+    }
+}
+
 struct Capacity;
 
 impl Strategy for Capacity {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
+        errors.label_selector(get(object, "nodeTopology"), "nodeTopology");
         let class = text(object, "storageClassName");
         errors.reasons("storageClassName", class, crate::names::subdomain(class));
-        for field in ["capacity", "maximumVolumeSize"] {
-            if has(object, field) {
-                errors.quantity(get(object, field), field);
-            }
+        if has(object, "capacity") {
+            errors.quantity(get(object, "capacity"), "capacity");
         }
         errors.0
     }

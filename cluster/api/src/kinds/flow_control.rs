@@ -1,5 +1,7 @@
 //! FlowSchema and PriorityLevelConfiguration.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,7 +12,7 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use crate::table::{age_cell, int_cell, name_cell, text_cell};
-use crate::value::{get, has, int, items, set, set_default, text};
+use crate::value::{has, int, items, set, set_default, text};
 
 pub const FLOW_SCHEMA: Builtin =
     Builtin::new("flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", "GJVAJZSZBIw=")
@@ -62,28 +64,12 @@ impl Strategy for Schema {
     }
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        validate::flow_schema(object)
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        let spec = get(object, "spec");
-        if let Some(precedence) = int(spec, "matchingPrecedence").filter(|p| *p < 1) {
-            errors.invalid("spec.matchingPrecedence", precedence, "must be a positive value");
-        }
-        if let Some(precedence) = int(spec, "matchingPrecedence").filter(|p| *p > 10_000) {
-            errors.invalid("spec.matchingPrecedence", precedence, "must not be greater than 10000");
-        }
-        if has(spec, "distinguisherMethod") {
-            let kind = text(spec, "distinguisherMethod.type");
-            errors.one_of("spec.distinguisherMethod.type", kind, &["ByNamespace", "ByUser"]);
-        }
-        if text(spec, "priorityLevelConfiguration.name").is_empty() {
-            let detail = "must reference a priority level";
-            errors.required("spec.priorityLevelConfiguration.name", detail);
-        }
-        for (i, rule) in items(spec, "rules").iter().enumerate() {
-            if items(rule, "subjects").is_empty() {
-                let detail = "subjects must contain at least one value";
-                errors.required(format!("spec.rules[{i}].subjects"), detail);
-            }
-        }
+        errors.conditions(items(new, "status.conditions"), "status.conditions");
         errors.0
     }
 
@@ -122,15 +108,12 @@ impl Strategy for Level {
     }
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        validate::priority_level(object)
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        let kind = text(object, "spec.type");
-        errors.one_of("spec.type", kind, &["Exempt", "Limited"]);
-        if kind == "Limited" && !has(object, "spec.limited") {
-            errors.required("spec.limited", "must not be empty when type is Limited");
-        }
-        if kind == "Exempt" && has(object, "spec.limited") {
-            errors.forbidden("spec.limited", "must be nil if the type is not Limited");
-        }
+        errors.conditions(items(new, "status.conditions"), "status.conditions");
         errors.0
     }
 

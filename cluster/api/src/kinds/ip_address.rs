@@ -9,9 +9,10 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
-use crate::meta::NameRule;
+use crate::meta::{IMMUTABLE, NameRule};
+use crate::names;
 use crate::table::{age_cell, name_cell};
-use crate::value::{get, text, texts};
+use crate::value::{get, items, text, texts};
 
 pub const IP_ADDRESS: Builtin =
     Builtin::new("networking.k8s.io", "v1", "IPAddress", "ipaddresses", "3f/plJFChNE=")
@@ -41,9 +42,17 @@ impl Strategy for Address {
         let parent = get(object, "spec.parentRef");
         if parent.is_null() {
             errors.required("spec.parentRef", "");
-        } else {
-            errors.present(parent, "spec.parentRef", "resource");
-            errors.present(parent, "spec.parentRef", "name");
+            return errors.0;
+        }
+        let group = text(parent, "group");
+        if !group.is_empty() {
+            errors.reasons("spec.parentRef.group", group, names::subdomain(group));
+        }
+        errors.present(parent, "spec.parentRef", "resource");
+        errors.present(parent, "spec.parentRef", "name");
+        for field in ["resource", "name", "namespace"] {
+            let value = text(parent, field);
+            errors.reasons(&format!("spec.parentRef.{field}"), value, names::path_segment(value));
         }
         errors.0
     }
@@ -74,29 +83,48 @@ struct Cidr;
 impl Strategy for Cidr {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        let cidrs: Vec<&str> = texts(object, "spec.cidrs").collect();
-        match cidrs.len() {
-            0 => errors.required("spec.cidrs", "at least one CIDR required"),
-            1 | 2 => {}
-            _ => {
-                let detail = "may only hold up to 2 values";
-                errors.invalid("spec", get(object, "spec").clone(), detail);
-            }
-        }
-        for (i, cidr) in cidrs.iter().enumerate() {
-            errors.cidr(&format!("spec.cidrs[{i}]"), cidr);
-        }
+        cidrs(object, &mut errors);
         errors.0
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        errors.immutable(new, old, "spec.cidrs");
+        let (is, was) = (items(new, "spec.cidrs"), items(old, "spec.cidrs"));
+        // A second address family may be added.
+        if is.len() != was.len() && (was.len(), is.len()) != (1, 2) {
+            errors.invalid("spec.cidrs", is.to_vec(), IMMUTABLE);
+            return errors.0;
+        }
+        let changed = is.iter().zip(was).enumerate().filter(|(_, (is, was))| is != was);
+        for (i, (is, _)) in changed {
+            errors.invalid(format!("spec.cidrs[{i}]"), is.clone(), IMMUTABLE);
+        }
         errors.0
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
         let cidrs: Vec<&str> = texts(object, "spec.cidrs").collect();
         vec![name_cell(object), cidrs.join(",").into(), age_cell(object, now)]
+    }
+}
+
+/// One network, or one of each address family.
+fn cidrs(object: &Value, errors: &mut Errors) {
+    const PATH: &str = "spec.cidrs";
+    let cidrs: Vec<&str> = texts(object, PATH).collect();
+    if cidrs.is_empty() {
+        return errors.required(PATH, "at least one CIDR required");
+    }
+    if cidrs.len() > 2 {
+        return errors.invalid(PATH, get(object, "spec").clone(), "may only hold up to 2 values");
+    }
+    let parsed = cidrs.iter().enumerate().map(|(i, cidr)| errors.cidr(&format!("{PATH}[{i}]"), cidr));
+    let parsed: Vec<Option<ipnet::IpNet>> = parsed.collect();
+    if let [Some(first), Some(second)] = parsed.as_slice()
+        && matches!(first, ipnet::IpNet::V4(_)) == matches!(second, ipnet::IpNet::V4(_))
+    {
+        let detail =
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+        errors.invalid(PATH, get(object, PATH).clone(), detail);
     }
 }

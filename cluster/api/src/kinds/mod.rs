@@ -45,6 +45,7 @@ mod stateful_set;
 mod storage_class;
 mod volume_attachment;
 mod volume_claim;
+mod volume_spec;
 mod webhook;
 
 pub(crate) use custom_resource::{brings_the_same, custom_resources};

@@ -10,8 +10,9 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
+use super::volume_spec;
 use crate::table::{age_cell, name_cell, text_cell};
-use crate::value::{flag, get, has, set, text};
+use crate::value::{flag, get, has, members, set, text};
 
 pub const VOLUME_ATTACHMENT: Builtin =
     Builtin::new("storage.k8s.io", "v1", "VolumeAttachment", "volumeattachments", "tJx/ezt6UDU=")
@@ -30,6 +31,10 @@ const VOLUME_ATTACHMENT_COLUMNS: &[Col] = &[
     ("Age", "string", "", 0),
 ];
 
+/// Bytes of what an attacher says about a volume, and of an error's message.
+const MAX_METADATA: usize = 256 << 10;
+const MAX_MESSAGE: usize = 1024;
+
 struct VolumeAttachment;
 
 impl Strategy for VolumeAttachment {
@@ -40,7 +45,7 @@ impl Strategy for VolumeAttachment {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
         let spec = get(object, "spec");
-        errors.present(spec, "spec", "attacher");
+        errors.driver_name(text(spec, "attacher"), "spec.attacher");
         let (name, inline) =
             (text(spec, "source.persistentVolumeName"), has(spec, "source.inlineVolumeSpec"));
         match (name.is_empty(), inline) {
@@ -56,11 +61,33 @@ impl Strategy for VolumeAttachment {
                     "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
                 );
             }
-            _ => {}
+            (false, false) => {
+                let reasons = crate::names::subdomain(name);
+                errors.reasons("spec.source.persistentVolumeName", name, reasons);
+            }
+            (true, true) => {
+                let volume = get(spec, "source.inlineVolumeSpec");
+                volume_spec::validate_inline(volume, "spec.source.inlineVolumeSpec", &mut errors);
+            }
         }
-        match text(spec, "nodeName") {
-            "" => errors.required("spec.nodeName", ""),
-            name => errors.reasons("spec.nodeName", name, crate::names::subdomain(name)),
+        let node = text(spec, "nodeName");
+        errors.reasons("spec.nodeName", node, crate::names::subdomain(node));
+        errors.0
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        let metadata = members(new, "status.attachmentMetadata");
+        let size: usize = metadata.map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
+        if size > MAX_METADATA {
+            errors.0.push(FieldError::too_long("status.attachmentMetadata", MAX_METADATA));
+        }
+        for field in ["status.attachError", "status.detachError"] {
+            let error = get(new, field);
+            if text(error, "message").len() > MAX_MESSAGE {
+                errors.0.push(FieldError::too_long(format!("{field}.message"), MAX_METADATA));
+            }
+            errors.in_range(error, field, "errorCode", 0, i64::from(i32::MAX));
         }
         errors.0
     }

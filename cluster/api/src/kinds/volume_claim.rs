@@ -10,10 +10,10 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
-use super::pod_spec;
+use super::{pod_spec, volume_spec};
 use crate::meta;
 use crate::table::{age_cell, name_cell, text_cell};
-use crate::value::{copy, get, has, items, same, set, set_default, set_text, text, texts};
+use crate::value::{copy, get, has, same, set, set_default, set_text, text, texts};
 
 pub const PERSISTENT_VOLUME_CLAIM: Builtin =
     Builtin::new("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "QWTyNDq0dC4=")
@@ -160,19 +160,13 @@ impl Strategy for Volume {
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        validate_volume(object, &mut errors);
+        volume_spec::validate(get(object, "spec"), meta::name(object), "spec", &mut errors);
         errors.0
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        if SOURCES.iter().any(|s| !same(&new["spec"][s], &old["spec"][s])) {
-            let detail = "spec.persistentvolumesource is immutable after creation\n";
-            errors.forbidden("spec.persistentvolumesource", detail);
-        }
-        if !same(get(new, "spec.volumeMode"), get(old, "spec.volumeMode")) {
-            errors.invalid("volumeMode", get(new, "spec.volumeMode").clone(), meta::IMMUTABLE);
-        }
+        volume_spec::validate_update(get(new, "spec"), get(old, "spec"), &mut errors);
         errors.0
     }
 
@@ -195,77 +189,6 @@ impl Strategy for Volume {
             or_unset(object, "spec.volumeMode").into(),
         ]
     }
-}
-
-/// Sources of a persistent volume.
-const SOURCES: [&str; 22] = [
-    "awsElasticBlockStore",
-    "azureDisk",
-    "azureFile",
-    "cephfs",
-    "cinder",
-    "csi",
-    "fc",
-    "flexVolume",
-    "flocker",
-    "gcePersistentDisk",
-    "glusterfs",
-    "hostPath",
-    "iscsi",
-    "local",
-    "nfs",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "quobyte",
-    "rbd",
-    "scaleIO",
-    "storageos",
-    "vsphereVolume",
-];
-
-fn validate_volume(object: &Value, errors: &mut Errors) {
-    let spec = get(object, "spec");
-    if items(spec, "accessModes").is_empty() {
-        errors.required("spec.accessModes", "");
-    }
-    for mode in texts(spec, "accessModes") {
-        errors.one_of_or_empty("spec.accessModes", mode, &pod_spec::ACCESS_MODES);
-    }
-    let capacity = get(spec, "capacity");
-    if capacity.as_object().is_none_or(|c| c.is_empty()) {
-        errors.required("spec.capacity", "");
-    }
-    match get(capacity, "storage") {
-        Value::Null => {
-            errors.0.push(FieldError::not_supported("spec.capacity", capacity.clone(), ["storage"]))
-        }
-        size => {
-            let quantity = errors.quantity(size, "spec.capacity[storage]");
-            if quantity.is_some_and(|q| q.is_zero()) {
-                let detail = "must be greater than zero";
-                errors.invalid("spec.capacity[storage]", size.clone(), detail);
-            }
-        }
-    }
-    let policy = text(spec, "persistentVolumeReclaimPolicy");
-    let policies = ["Delete", "Recycle", "Retain"];
-    errors.one_of_or_empty("spec.persistentVolumeReclaimPolicy", policy, &policies);
-    let affinity = get(spec, "nodeAffinity.required");
-    if !affinity.is_null() {
-        pod_spec::node_selector(affinity, "spec.nodeAffinity.required", errors);
-    }
-    let given: Vec<&&str> = SOURCES.iter().filter(|s| has(spec, s)).collect();
-    for source in given.iter().skip(1) {
-        errors.forbidden(format!("spec.{source}"), "may not specify more than 1 volume type");
-    }
-    if given.is_empty() {
-        errors.required("spec", "must specify a volume type");
-    }
-    if has(spec, "local") && affinity.is_null() {
-        errors.required("spec.nodeAffinity", "Local volume requires node affinity");
-    }
-    let mode = text(spec, "volumeMode");
-    errors.one_of_or_empty("spec.volumeMode", mode, &["Block", "Filesystem"]);
 }
 
 fn phase(object: &Value) -> &str {

@@ -180,7 +180,7 @@ const PLAIN_OBJECTS: &[(&str, &str)] = &[
     ),
     (
         "autoscaling/v2/horizontalpodautoscalers",
-        "spec: {maxReplicas: 3, scaleTargetRef: {kind: Deployment, name: d}}",
+        "spec: {maxReplicas: 3, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}}",
     ),
     ("apps/v1/controllerrevisions", "{revision: 1, data: {}}"),
     ("/v1/limitranges", "spec: {limits: [{type: Container, max: {cpu: 1}}]}"),

@@ -5,6 +5,7 @@ mod custom;
 mod deletion;
 mod metadata;
 mod pods;
+mod rules;
 mod services;
 mod tables;
 mod versions;

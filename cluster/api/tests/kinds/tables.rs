@@ -149,7 +149,7 @@ fn other_kinds() {
          json!(["e", "10.0.0.1:80,10.0.0.2:80,10.0.0.3:80 + 1 more...", "<unknown>"])),
         ("/v1/secrets", "{metadata: {name: s}, type: Opaque, data: {a: ''}}".into(), json!(["s", "Opaque", 1, "<unknown>"])),
         ("rbac.authorization.k8s.io/v1/roles", "{metadata: {name: r, creationTimestamp: '2026-01-02T03:03:00Z'}}".into(), json!(["r", "2026-01-02T03:03:00Z"])),
-        ("autoscaling/v2/horizontalpodautoscalers", "{metadata: {name: h}, spec: {scaleTargetRef: {kind: Deployment, name: d}, minReplicas: 1, maxReplicas: 3, metrics: [{type: Resource, resource: {name: cpu, target: {averageUtilization: 80}}}]}, status: {currentReplicas: 2, currentMetrics: [{type: Resource, resource: {name: cpu, current: {averageUtilization: 40}}}]}}".into(),
+        ("autoscaling/v2/horizontalpodautoscalers", "{metadata: {name: h}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}, minReplicas: 1, maxReplicas: 3, metrics: [{type: Resource, resource: {name: cpu, target: {averageUtilization: 80}}}]}, status: {currentReplicas: 2, currentMetrics: [{type: Resource, resource: {name: cpu, current: {averageUtilization: 40}}}]}}".into(),
          json!(["h", "Deployment/d", "cpu: 40%/80%", "1", 3, 2, "<unknown>"])),
         ("coordination.k8s.io/v1/leases", "{metadata: {name: l}, spec: {holderIdentity: h}}".into(), json!(["l", "h", "<unknown>"])),
         ("storage.k8s.io/v1/storageclasses", "{metadata: {name: s, annotations: {storageclass.kubernetes.io/is-default-class: 'true'}}, provisioner: p, reclaimPolicy: Delete, volumeBindingMode: Immediate}".into(),

@@ -12,7 +12,7 @@ fn autoscalers_of_v1() {
 apiVersion: autoscaling/v1
 kind: HorizontalPodAutoscaler
 metadata: {name: a}
-spec: {maxReplicas: 5, scaleTargetRef: {kind: Deployment, name: d}, targetCPUUtilizationPercentage: 70}
+spec: {maxReplicas: 5, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}, targetCPUUtilizationPercentage: 70}
 ",
     );
     let stored = v1.convert_to_stored(old.clone());
@@ -31,7 +31,7 @@ fn what_v1_can_not_say_travels_in_annotations() {
 metadata: {name: a}
 spec:
   maxReplicas: 5
-  scaleTargetRef: {kind: Deployment, name: d}
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: d}
   behavior: {scaleDown: {stabilizationWindowSeconds: 60}}
   metrics:
   - {type: Resource, resource: {name: memory, target: {type: Utilization, averageUtilization: 50}}}

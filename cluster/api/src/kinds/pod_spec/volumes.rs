@@ -268,7 +268,7 @@ pub fn descending_path(value: &str, path: &str, errors: &mut Errors) {
     no_backsteps(value, path, errors);
 }
 
-fn no_backsteps(value: &str, path: &str, errors: &mut Errors) {
+pub fn no_backsteps(value: &str, path: &str, errors: &mut Errors) {
     if value.split('/').any(|part| part == "..") {
         errors.invalid(path, value, "must not contain '..'");
     }

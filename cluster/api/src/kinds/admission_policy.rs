@@ -1,15 +1,15 @@
 //! Admission policies in CEL, and their bindings.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::checks::Errors;
 use crate::field::FieldError;
 use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
-use super::webhook::validate_rule;
 use crate::table::{age_cell, name_cell, text_cell};
 use crate::value::{get, get_mut, has, items, items_mut, set_default, text};
 
@@ -111,35 +111,12 @@ impl Strategy for Policy {
         }
     }
 
-    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        let policy = text(object, "spec.failurePolicy");
-        errors.one_of_or_empty("spec.failurePolicy", policy, &["Fail", "Ignore"]);
-        match has(object, "spec.matchConstraints") {
-            false => errors.required("spec.matchConstraints", ""),
-            true => {
-                let rules = items(object, "spec.matchConstraints.resourceRules");
-                const PATH: &str = "spec.matchConstraints.resourceRules";
-                if rules.is_empty() {
-                    errors.required(PATH, "");
-                }
-                for (i, rule) in rules.iter().enumerate() {
-                    validate_rule(rule, &format!("{PATH}[{i}]"), &mut errors);
-                }
-            }
-        }
-        let empty = items(object, self.list).is_empty();
-        if empty && items(object, "spec.auditAnnotations").is_empty() {
-            let detail = "validations or auditAnnotations must contain at least one item";
-            errors.required(self.list, detail);
-        }
-        for (i, rule) in items(object, "spec.validations").iter().enumerate() {
-            let path = format!("spec.validations[{i}]");
-            if text(rule, "expression").trim().is_empty() {
-                errors.required(format!("{path}.expression"), "expression is not specified");
-            }
-        }
-        errors.0
+    fn validate_create(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        validate::policy(object, None, self.list == MUTATING.list)
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        validate::policy(new, Some(old), self.list == MUTATING.list)
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -172,21 +149,7 @@ impl Strategy for Binding {
     }
 
     fn validate(&self, r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        match text(object, "spec.policyName") {
-            "" => errors.required("spec.policyName", ""),
-            name => errors.reasons("spec.policyName", name, crate::names::subdomain(name)),
-        }
-        let actions = items(object, "spec.validationActions");
-        if r.plural.starts_with("validating") && actions.is_empty() {
-            errors.required("spec.validationActions", "");
-        }
-        for (i, action) in actions.iter().enumerate() {
-            let path = format!("spec.validationActions[{i}]");
-            let action = action.as_str().unwrap_or_default();
-            errors.one_of(&path, action, &["Audit", "Deny", "Warn"]);
-        }
-        errors.0
+        validate::binding(object, r.plural.starts_with("mutating"))
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

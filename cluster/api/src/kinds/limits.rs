@@ -1,5 +1,9 @@
 //! LimitRange and ResourceQuota.
 
+mod validate;
+
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,8 +14,9 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
+use crate::meta::IMMUTABLE;
 use crate::table::{age_cell, name_cell};
-use crate::value::{ensure, get, items, items_mut, members, set, text, texts};
+use crate::value::{ensure, get, items_mut, members, set, text, texts};
 
 pub const LIMIT_RANGE: Builtin = Builtin::new("", "v1", "LimitRange", "limitranges", "EBKMFVe6cwo=")
     .namespaced()
@@ -48,23 +53,7 @@ impl Strategy for LimitRange {
     }
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        let mut seen: Vec<&str> = Vec::new();
-        for (i, limit) in items(object, "spec.limits").iter().enumerate() {
-            let path = format!("spec.limits[{i}]");
-            let kind = text(limit, "type");
-            if seen.contains(&kind) {
-                errors.duplicate(format!("{path}.type"), kind);
-            }
-            seen.push(kind);
-            for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
-                for (name, value) in members(limit, list) {
-                    errors.quantity(value, &format!("{path}.{list}[{name}]"));
-                }
-            }
-            ordered(limit, &path, &mut errors);
-        }
-        errors.0
+        validate::limit_range(object)
     }
 }
 
@@ -73,43 +62,6 @@ fn fill(limit: &mut Value, from: &str, to: &str) {
     let source: Vec<(String, Value)> = members(limit, from).map(|(k, v)| (k.clone(), v.clone())).collect();
     for (name, value) in source {
         ensure(limit, to).entry(name).or_insert(value);
-    }
-}
-
-/// min <= defaultRequest <= default <= max, for each resource that has both.
-fn ordered(limit: &Value, path: &str, errors: &mut Errors) {
-    let pairs = [
-        ("min", "max"),
-        ("min", "defaultRequest"),
-        ("min", "default"),
-        ("defaultRequest", "default"),
-        ("defaultRequest", "max"),
-        ("default", "max"),
-    ];
-    for (low, high) in pairs {
-        for (name, value) in members(limit, low) {
-            let Some(bound) = get(limit, high).get(name) else {
-                continue;
-            };
-            let parse = |v: &Value| crate::quantity::Quantity::parse(v.as_str()?).ok();
-            if parse(value) > parse(bound) {
-                let (low_word, high_word) = (words(low), words(high));
-                let shown = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-                let detail = format!(
-                    "{low_word} value {} is greater than {high_word} value {}",
-                    shown(value),
-                    shown(bound)
-                );
-                errors.invalid(format!("{path}.{low}[{name}]"), value.clone(), detail);
-            }
-        }
-    }
-}
-
-fn words(field: &str) -> &str {
-    match field {
-        "defaultRequest" => "default request",
-        field => field,
     }
 }
 
@@ -122,32 +74,23 @@ impl Strategy for ResourceQuota {
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        amounts(object, "spec.hard", &mut errors);
-        let scopes = [
-            "BestEffort",
-            "CrossNamespacePodAffinity",
-            "NotBestEffort",
-            "NotTerminating",
-            "PriorityClass",
-            "Terminating",
-            "VolumeAttributesClass",
-        ];
-        if texts(object, "spec.scopes").any(|s| !scopes.contains(&s)) {
-            errors.invalid("spec.scopes", get(object, "spec.scopes").clone(), "unsupported scope");
-        }
+        validate::quota(get(object, "spec"), &mut errors);
         errors.0
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        errors.immutable(new, old, "spec.scopes");
+        let scopes = |o| texts(o, "spec.scopes").collect::<BTreeSet<_>>();
+        if scopes(new) != scopes(old) {
+            errors.invalid("spec.scopes", get(new, "spec.scopes").clone(), IMMUTABLE);
+        }
         errors.0
     }
 
     fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        amounts(new, "status.hard", &mut errors);
-        amounts(new, "status.used", &mut errors);
+        validate::amounts(new, "status.hard", &mut errors);
+        validate::amounts(new, "status.used", &mut errors);
         errors.0
     }
 
@@ -164,13 +107,5 @@ impl Strategy for ResourceQuota {
         requests.sort_unstable();
         limits.sort_unstable();
         vec![name_cell(object), requests.join(", ").into(), limits.join(", ").into(), age_cell(object, now)]
-    }
-}
-
-fn amounts(object: &Value, path: &str, errors: &mut Errors) {
-    for (name, value) in members(object, path) {
-        let at = format!("{path}[{name}]");
-        errors.reasons(&at, name, crate::names::qualified(name));
-        errors.quantity(value, &at);
     }
 }

@@ -355,9 +355,14 @@ fn depth_of(expression: &IdedExpr) -> u32 {
     }
 }
 
+/// Whether a variable may not have this name.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
 /// A property's name as CEL spells it.
 pub(super) fn escape(name: &str) -> String {
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         return format!("__{name}__");
     }
     if !name.contains(['.', '-', '/']) && !name.contains("__") {

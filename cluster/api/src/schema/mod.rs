@@ -28,6 +28,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::field::FieldError;
+pub(crate) use cel::is_reserved as is_reserved_in_cel;
 pub use parse::Duplicate;
 pub use tree::{Default, Field, ListType, MapType, PatchStrategy, Schema, Type};
 

@@ -365,3 +365,208 @@ fn networks() {
     let old = create(CIDR, one).unwrap();
     update(CIDR, None, &old, |new| new["spec"]["cidrs"] = json!(["10.0.0.0/8", "fd00::/112"])).unwrap();
 }
+
+const HOOKS: &str = "admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+const MUTATING_HOOKS: &str = "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const POLICY: &str = "admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+const MUTATION: &str = "admissionregistration.k8s.io/v1/mutatingadmissionpolicies";
+const BINDING: &str = "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+
+const ADMISSION: &[Row] = &[
+    (
+        HOOKS,
+        "{metadata: {name: h}, webhooks: [{name: a.b, admissionReviewVersions: [v1, v1, V_2], sideEffects: Some, clientConfig: {url: 'http://u@/p?q#f'}}, {name: a.b.c, admissionReviewVersions: [v7], sideEffects: None, clientConfig: {service: {name: s, namespace: n, path: '/a//B/', port: 65536}}}, {name: a.b.c, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {}, timeoutSeconds: 31}]}",
+        &[
+            "webhooks[0].name: Invalid value: \"a.b\": should be a domain with at least three segments separated by dots",
+            "webhooks[0].sideEffects: Unsupported value: \"Some\": supported values: \"None\", \"NoneOnDryRun\"",
+            "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired format: https://host[/path]",
+            "webhooks[0].clientConfig.url: Invalid value: \"\": host must be specified",
+            "webhooks[0].clientConfig.url: Invalid value: \"u\": user information is not permitted in the URL",
+            "webhooks[0].clientConfig.url: Invalid value: \"f\": fragments are not permitted in the URL",
+            "webhooks[0].clientConfig.url: Invalid value: \"q\": query parameters are not permitted in the URL",
+            "webhooks[0].admissionReviewVersions[1]: Invalid value: \"v1\": duplicate version",
+            "webhooks[0].admissionReviewVersions[2]: Invalid value: \"V_2\": a DNS-1035 label",
+            "webhooks[1].clientConfig.service.port: Invalid value: 65536: port is not valid: must be between 1 and 65535, inclusive",
+            "webhooks[1].clientConfig.service.path: Invalid value: \"/a//B/\": segment[1] may not be empty",
+            "webhooks[1].clientConfig.service.path: Invalid value: \"/a//B/\": segment[2]: a lowercase RFC 1123 subdomain",
+            "webhooks[1].admissionReviewVersions: Invalid value: [\"v7\"]: must include at least one of v1, v1beta1",
+            "webhooks[2].clientConfig: Required value: exactly one of url or service is required",
+            "webhooks[2].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds",
+            "webhooks[2].name: Duplicate value: \"a.b.c\"",
+        ],
+    ),
+    (
+        HOOKS,
+        "{metadata: {name: h}, webhooks: [{name: a.b.c, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {url: 'https://h'}, rules: [{operations: ['*', CREATE], apiGroups: ['*', apps], apiVersions: [''], resources: [pods/*, pods/status, '*/scale', x/scale]}, {operations: [GROW], apiGroups: [''], apiVersions: [v1], resources: ['*', pods], scope: Here}, {operations: ['*'], apiGroups: [''], apiVersions: [v1], resources: ['*/*', pods]}], matchConditions: [{name: 'a b', expression: ' '}, {name: c, expression: 'true'}, {name: c, expression: 'true'}]}]}",
+        &[
+            "webhooks[0].rules[0].operations: Invalid value: [\"*\",\"CREATE\"]: if '*' is present, must not specify other operations",
+            "webhooks[0].rules[0].apiGroups: Invalid value: [\"*\",\"apps\"]: if '*' is present, must not specify other API groups",
+            "webhooks[0].rules[0].apiVersions[0]: Required value",
+            "webhooks[0].rules[0].resources[1]: Invalid value: \"pods/status\": if 'pods/*' is present, must not specify pods/status",
+            "webhooks[0].rules[0].resources[3]: Invalid value: \"x/scale\": if '*/scale' is present, must not specify x/scale",
+            "webhooks[0].rules[1].operations[0]: Unsupported value: \"GROW\": supported values: \"*\", \"CONNECT\", \"CREATE\", \"DELETE\", \"UPDATE\"",
+            "webhooks[0].rules[1].resources: Invalid value: [\"*\",\"pods\"]: if '*' is present, must not specify other resources without subresources",
+            "webhooks[0].rules[1].scope: Unsupported value: \"Here\"",
+            "webhooks[0].rules[2].resources: Invalid value: [\"*/*\",\"pods\"]: if '*/*' is present, must not specify other resources",
+            "webhooks[0].matchConditions[0].expression: Required value",
+            "webhooks[0].matchConditions[0].name: Invalid value: \"a b\": name part must consist of",
+            "webhooks[0].matchConditions[2].name: Duplicate value: \"c\"",
+        ],
+    ),
+    (
+        MUTATING_HOOKS,
+        "{metadata: {name: h}, webhooks: [{name: a.b.c, admissionReviewVersions: [v1], clientConfig: {url: 'https://h'}, reinvocationPolicy: Often}]}",
+        &[
+            "webhooks[0].reinvocationPolicy: Unsupported value: \"Often\": supported values: \"IfNeeded\", \"Never\"",
+            "webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun",
+        ],
+    ),
+    (
+        POLICY,
+        "{metadata: {name: p}, spec: {failurePolicy: Shrug, paramKind: {apiVersion: a/b/c, kind: 1K}, matchConstraints: {matchPolicy: Guess, resourceRules: []}}}",
+        &[
+            "spec.failurePolicy: Unsupported value: \"Shrug\": supported values: \"Fail\", \"Ignore\"",
+            "spec.paramKind.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion string: a/b/c",
+            "spec.paramKind.kind: Invalid value: \"1K\": may have mixed case, but should otherwise match: a DNS-1035 label",
+            "spec.matchConstraints.matchPolicy: Unsupported value: \"Guess\": supported values: \"Equivalent\", \"Exact\"",
+            "spec.matchConstraints.resourceRules: Required value",
+            "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
+            "spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item",
+        ],
+    ),
+    (
+        POLICY,
+        "{metadata: {name: p}, spec: {matchConstraints: {resourceRules: [{operations: [CREATE], apiGroups: [''], apiVersions: [v1], resources: [pods], resourceNames: [a, a, ..]}]}, variables: [{name: in, expression: x}, {name: v, expression: ' '}], validations: [{expression: ' ', message: ' ', reason: Because}], auditAnnotations: [{key: a b, valueExpression: v}, {key: k, valueExpression: v}, {key: k, valueExpression: ''}]}}",
+        &[
+            "resourceRules[0].resourceNames[1]: Duplicate value: \"a\"",
+            "resourceRules[0].resourceNames[2]: Invalid value: \"..\": may not be '..'",
+            "spec.variables[0].name: Invalid value: \"in\": must be a valid CEL identifier",
+            "spec.variables[1].expression: Required value: expression is not specified",
+            "spec.validations[0].expression: Required value: expression is not specified",
+            "spec.validations[0].message: Invalid value: \" \": must be non-empty if specified",
+            "spec.validations[0].reason: Unsupported value: \"Because\": supported values: \"Forbidden\", \"Invalid\", \"RequestEntityTooLarge\"",
+            "spec.auditAnnotations[0].key: Invalid value: \"p/a b\": name part must consist of",
+            "spec.auditAnnotations[2].key: Duplicate value: \"k\"",
+            "spec.auditAnnotations[2].valueExpression: Required value: valueExpression is not specified",
+        ],
+    ),
+    (
+        MUTATION,
+        "{metadata: {name: p}, spec: {matchConstraints: {resourceRules: [{operations: [DELETE], apiGroups: [''], apiVersions: [v1], resources: [pods]}]}, mutations: [{patchType: JSONPatch, applyConfiguration: {expression: x}}, {patchType: Glue}]}}",
+        &[
+            "spec.matchConstraints.resourceRules.operations: Unsupported value: \"DELETE\": supported values: \"*\", \"CONNECT\", \"CREATE\", \"UPDATE\"",
+            "spec.mutations[0].jsonPatch: Required value: must be specified when patchType is JSONPatch",
+            "spec.mutations[0].applyConfiguration: Invalid value: \"{applyConfiguration}\": must not be specified when patchType is JSONPatch",
+            "spec.mutations[1].patchType: Unsupported value: \"Glue\": supported values: \"ApplyConfiguration\", \"JSONPatch\"",
+            "spec.reinvocationPolicy: Required value",
+        ],
+    ),
+    (
+        BINDING,
+        "{metadata: {name: b}, spec: {policyName: P, paramRef: {name: a, selector: {}}, validationActions: [Deny, Warn, Deny, Shout]}}",
+        &[
+            "spec.policyName: Invalid value: \"P\"",
+            "spec.paramRef.name: Forbidden: name and selector are mutually exclusive",
+            "spec.paramRef.parameterNotFoundAction: Required value",
+            "spec.validationActions[2]: Duplicate value: \"Deny\"",
+            "spec.validationActions[3]: Unsupported value: \"Shout\": supported values: \"Audit\", \"Deny\", \"Warn\"",
+            "spec.validationActions: Invalid value: [\"Deny\",\"Warn\",\"Deny\",\"Shout\"]: must not contain both Deny and Warn",
+        ],
+    ),
+];
+
+#[test]
+fn admission() {
+    check(ADMISSION);
+}
+
+/// What an update may keep that a create could not have.
+#[test]
+fn webhooks_keep_what_was_there() {
+    let body = "{metadata: {name: h}, webhooks: [{name: a.b.c, admissionReviewVersions: [v1], sideEffects: None, clientConfig: {url: 'https://h'}}]}";
+    let mut old = create(HOOKS, body).unwrap();
+    old["webhooks"][0]["sideEffects"] = "Some".into();
+    old["webhooks"][0]["matchConditions"] = json!([{"name": "", "expression": ""}]);
+    update(HOOKS, None, &old, |new| new["webhooks"][0]["timeoutSeconds"] = 5.into()).unwrap();
+    let message = refusal(update(HOOKS, None, &old, |new| {
+        new["webhooks"][0]["matchConditions"][0]["name"] = "n".into();
+    }));
+    assert!(message.ends_with("webhooks[0].matchConditions[0].expression: Required value"), "{message}");
+}
+
+const LIMITS: &str = "/v1/limitranges";
+const QUOTA: &str = "/v1/resourcequotas";
+
+const AMOUNTS: &[Row] = &[
+    (
+        LIMITS,
+        "{metadata: {name: l}, spec: {limits: [{type: Pod, default: {cpu: 1}}, {type: Robot, max: {'a b': 1}}, {type: PersistentVolumeClaim}, {type: PersistentVolumeClaim, max: {storage: 1}}]}}",
+        &[
+            "spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'",
+            "spec.limits[1].type: Invalid value: \"Robot\": must be a standard limit type or fully qualified",
+            "spec.limits[1].max[a b]: Invalid value: \"a b\": name part must consist of",
+            "spec.limits[2].limits: Required value: either minimum or maximum storage value is required, but neither was provided",
+            "spec.limits[3].type: Duplicate value: \"PersistentVolumeClaim\"",
+        ],
+    ),
+    (
+        LIMITS,
+        "{metadata: {name: l}, spec: {limits: [{type: Container, max: {cpu: 1, gold: 1}, min: {cpu: 2}, default: {cpu: 500m}, defaultRequest: {cpu: 3}, maxLimitRequestRatio: {cpu: 800m}}]}}",
+        &[
+            "spec.limits[0].max[gold]: Invalid value: \"gold\": must be a standard resource type or fully qualified",
+            "spec.limits[0].max[gold]: Invalid value: \"gold\": must be a standard resource for containers",
+            "spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1",
+            "spec.limits[0].defaultRequest[cpu]: Invalid value: \"3\": default request value 3 is greater than max value 1",
+            "spec.limits[0].defaultRequest[cpu]: Invalid value: \"3\": default request value 3 is greater than default limit value 500m",
+            "spec.limits[0].default[cpu]: Invalid value: \"2\": min value 2 is greater than default value 500m",
+            "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"800m\": ratio 800m is less than 1",
+            "spec.limits[0].maxLimitRequestRatio[cpu]: Invalid value: \"800m\": ratio 800m is greater than max/min = 0.500000",
+        ],
+    ),
+    (
+        LIMITS,
+        "{metadata: {name: l}, spec: {limits: [{type: Container, default: {x.io/gpu: 2}, defaultRequest: {x.io/gpu: 1}}]}}",
+        &[
+            "spec.limits[0].defaultRequest[x.io/gpu]: Invalid value: \"1\": default value 2 must equal to defaultRequest value 1 in x.io/gpu",
+        ],
+    ),
+    (
+        QUOTA,
+        "{metadata: {name: q}, spec: {hard: {pods: 1500m, gold: 1, storage: 1, 'a b': 1, cpu: '-1'}, scopes: [BestEffort, NotBestEffort, Some]}}",
+        &[
+            "spec.hard[pods]: Invalid value: \"1500m\": must be an integer",
+            "spec.hard[gold]: Invalid value: \"gold\": must be a standard resource type or fully qualified",
+            "spec.hard[storage]: Invalid value: \"storage\": must be a standard resource for quota",
+            "spec.hard[a b]: Invalid value: \"a b\": name part must consist of",
+            "spec.hard[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\",\"Some\"]: unsupported scope,",
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\",\"Some\"]: unsupported scope applied to resource",
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\",\"Some\"]: conflicting scopes",
+        ],
+    ),
+    (
+        QUOTA,
+        "{metadata: {name: q}, spec: {scopeSelector: {matchExpressions: [{scopeName: Terminating, operator: In}, {scopeName: PriorityClass, operator: Exists, values: [a]}, {scopeName: PriorityClass, operator: Like}]}}}",
+        &[
+            "spec.scopeSelector.matchExpressions.operator: Invalid value: \"In\": must be 'Exists' when scope is any of",
+            "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+            "spec.scopeSelector.matchExpressions.values: Invalid value: [\"a\"]: must be no value when",
+            "spec.scopeSelector.matchExpressions.operator: Invalid value: \"Like\": not a valid selector operator",
+        ],
+    ),
+];
+
+#[test]
+fn amounts() {
+    check(AMOUNTS);
+    for hard in [
+        "requests.storage: 1",
+        "limits.memory: 1Gi",
+        "requests.hugepages-2Mi: 1",
+        "x.io/gpu: 1",
+        "count/jobs.batch: 3",
+    ] {
+        let body = format!("{{metadata: {{name: q}}, spec: {{hard: {{{hard}}}}}}}");
+        create(QUOTA, &body).unwrap_or_else(|status| panic!("{hard}: {}", status.message));
+    }
+}

@@ -1,5 +1,8 @@
 //! Devices: DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice.
 
+mod claim;
+mod slice;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -58,6 +61,10 @@ const RESOURCE_SLICE_COLUMNS: &[Col] = &[
 struct Class;
 
 impl Strategy for Class {
+    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        claim::class(object)
+    }
+
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
         vec![name_cell(object), age_cell(object, now)]
     }
@@ -82,34 +89,18 @@ impl Strategy for Claim {
         }
     }
 
-    fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        let path = format!("{}.devices.requests", self.spec);
-        let mut seen: Vec<&str> = Vec::new();
-        for (i, request) in items(object, &path).iter().enumerate() {
-            let (at, name) = (format!("{path}[{i}].name"), text(request, "name"));
-            errors.reasons(&at, name, crate::names::label(name));
-            if seen.contains(&name) {
-                errors.duplicate(at, name);
-            }
-            seen.push(name);
-            let given = (has(request, "exactly"), has(request, "firstAvailable"));
-            if given.0 == given.1 {
-                let detail = "exactly one of `exactly` or `firstAvailable` is required";
-                errors.required(format!("{path}[{i}]"), detail);
-            }
-            if given.0 {
-                let exact = request["exactly"].clone();
-                errors.present(&exact, &format!("{path}[{i}].exactly"), "deviceClassName");
-            }
-        }
-        errors.0
+    fn validate_create(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        claim::spec(object, self.spec)
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
         errors.immutable(new, old, "spec");
         errors.0
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, old: &Value) -> Vec<FieldError> {
+        claim::status(new, old)
     }
 
     fn row(&self, r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -150,17 +141,7 @@ struct Slice;
 
 impl Strategy for Slice {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        let driver = text(object, "spec.driver");
-        if driver.is_empty() {
-            errors.required("spec.driver", "");
-        } else {
-            errors.reasons("spec.driver", driver, crate::names::subdomain(driver));
-        }
-        if text(object, "spec.pool.name").is_empty() {
-            errors.required("spec.pool.name", "");
-        }
-        errors.0
+        slice::validate(object)
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {

@@ -3,6 +3,7 @@
 mod configuration;
 mod custom;
 mod deletion;
+mod devices;
 mod metadata;
 mod pods;
 mod rules;

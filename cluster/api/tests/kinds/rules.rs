@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use crate::{create, refusal, update};
 
 /// A kind, a body with something wrong in it, and parts of the refusal.
-type Row = (&'static str, &'static str, &'static [&'static str]);
+pub type Row = (&'static str, &'static str, &'static [&'static str]);
 
-fn check(rows: &[Row]) {
+pub fn check(rows: &[Row]) {
     for (path, body, parts) in rows {
         let message = match create(path, body) {
             Ok(object) => panic!("{body} is accepted: {object}"),
@@ -20,7 +20,7 @@ fn check(rows: &[Row]) {
 }
 
 /// A change of an object that is there, and the refusal.
-fn check_change(path: &str, body: &str, at: &str, value: Value, wanted: &str) {
+pub fn check_change(path: &str, body: &str, at: &str, value: Value, wanted: &str) {
     let old = create(path, body).unwrap();
     let message = refusal(update(path, None, &old, |new| *new.pointer_mut(at).unwrap() = value));
     assert!(message.contains(wanted), "{at}: {wanted}\nis not in\n{message}");

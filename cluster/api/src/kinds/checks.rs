@@ -253,15 +253,6 @@ impl Errors {
             self.reasons(&path, value, names::label_value(value));
         }
     }
-
-    /// References that must name something: a list of `{name}`.
-    pub fn named_references(&mut self, list: &[Value], path: &str) {
-        for (i, reference) in list.iter().enumerate() {
-            if text(reference, "name").is_empty() {
-                self.required(format!("{path}[{i}].name"), "");
-            }
-        }
-    }
 }
 
 /// The number of a percentage, or `None` when it is none.

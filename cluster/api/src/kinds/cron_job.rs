@@ -9,7 +9,7 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
-use super::job;
+use super::{job, pod_spec};
 use crate::selector;
 use crate::table::{age_cell, name_cell, or_none, since, template_cells, text_cell};
 use crate::value::{get, has, items, set_default, set_text, text};
@@ -75,6 +75,16 @@ impl Strategy for CronJob {
         errors.non_negative(spec, "spec", "successfulJobsHistoryLimit");
         errors.non_negative(spec, "spec", "failedJobsHistoryLimit");
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        const SPEC: &str = "spec.jobTemplate.spec";
+        let mut found = pod_spec::of_workload(object, old, "spec.jobTemplate.spec.template");
+        found.extend(job::many_indexes(object, SPEC));
+        if old.is_some() && text(object, "spec.schedule").contains("TZ") {
+            found.push("cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details".into());
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -9,6 +9,7 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
+use super::warn;
 use crate::meta::IMMUTABLE;
 use crate::table::{age_cell, default_row, name_cell};
 use crate::value::{flag, get, has, int, items, remove, same, set, set_default, text, texts};
@@ -44,6 +45,8 @@ const CSI_DRIVER_COLUMNS: &[Col] = &[
 
 const CSI_NODE_COLUMNS: &[Col] =
     &[("Name", "string", "name", 0), ("Drivers", "integer", "", 0), ("Age", "string", "", 0)];
+
+const TOKENS_IN_SECRETS: &str = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
 
 struct Driver;
 
@@ -89,6 +92,17 @@ impl Strategy for Driver {
         }
         errors.immutable(new, old, "spec.volumeLifecycleModes");
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        const TOKENS: &str = "spec.tokenRequests";
+        let tokens = get(object, TOKENS);
+        let changed = old.is_none_or(|old| !same(get(old, TOKENS), tokens));
+        let unsaid = !has(object, "spec.serviceAccountTokenInSecrets");
+        match changed && unsaid && !items(object, TOKENS).is_empty() {
+            true => vec![TOKENS_IN_SECRETS.into()],
+            false => Vec::new(),
+        }
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -217,6 +231,15 @@ impl Strategy for Capacity {
         errors.immutable(new, old, "nodeTopology");
         errors.immutable(new, old, "storageClassName");
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        let expressions = items(object, "nodeTopology.matchExpressions");
+        warn::requirements(expressions, "nodeTopology.matchExpressions", false, &mut found);
+        let labels = get(object, "nodeTopology.matchLabels");
+        warn::node_labels(labels, |key| format!("nodeTopology.matchLabels.{key}"), &mut found);
+        found
     }
 
     fn row(&self, r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

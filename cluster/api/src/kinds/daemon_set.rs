@@ -88,8 +88,8 @@ impl Strategy for DaemonSet {
         errors.0
     }
 
-    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        pod_spec::warnings(get(object, "spec.template.spec"), "spec.template.spec")
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        pod_spec::of_template(object, old, "spec.template")
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

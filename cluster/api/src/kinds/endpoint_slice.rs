@@ -11,6 +11,7 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
 use super::endpoints::{endpoint_ip, listed};
+use super::warn;
 use crate::names;
 use crate::table::{age_cell, name_cell, text_cell};
 use crate::value::{get, has, int, items, items_mut, set_default, set_text, text, texts};
@@ -72,6 +73,19 @@ impl Strategy for EndpointSlice {
         let mut errors = Errors::default();
         errors.immutable(new, old, "addressType");
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if old.is_none() && text(object, "addressType") == "FQDN" {
+            found.push("spec.addressType: FQDN endpoints are deprecated".into());
+        }
+        for (i, endpoint) in items(object, "endpoints").iter().enumerate() {
+            for (j, address) in texts(endpoint, "addresses").enumerate() {
+                warn::ip(&format!("endpoints[{i}].addresses[{j}]"), address, &mut found);
+            }
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -9,6 +9,7 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
+use super::warn;
 use crate::names;
 use crate::table::{age_cell, name_cell};
 use crate::value::{int, items, items_mut, set_text, text};
@@ -41,6 +42,19 @@ impl Strategy for Endpoints {
             validate_subset(subset, &path, &mut errors);
         }
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        for (i, subset) in items(object, "subsets").iter().enumerate() {
+            for list in ["addresses", "notReadyAddresses"] {
+                for (j, address) in items(subset, list).iter().enumerate() {
+                    let at = format!("subsets[{i}].{list}[{j}].ip");
+                    warn::ip(&at, text(address, "ip"), &mut found);
+                }
+            }
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -72,6 +72,17 @@ impl Strategy for Ingress {
         errors.0
     }
 
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        const CLASS: &str = "kubernetes.io/ingress.class";
+        let annotated = get(object, "metadata.annotations").get(CLASS).is_some();
+        match old.is_none() && annotated && !has(object, "spec.ingressClassName") {
+            true => vec![format!(
+                "annotation {CLASS:?} is deprecated, please use 'spec.ingressClassName' instead"
+            )],
+            false => Vec::new(),
+        }
+    }
+
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
         let secure = !items(object, "spec.tls").is_empty();
         vec![

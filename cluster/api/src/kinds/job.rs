@@ -123,8 +123,10 @@ impl Strategy for Job {
         true
     }
 
-    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        pod_spec::warnings(get(object, "spec.template.spec"), "spec.template.spec")
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = pod_spec::of_workload(object, old, "spec.template");
+        found.extend(many_indexes(object, "spec"));
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -300,4 +302,14 @@ fn status(object: &Value) -> &'static str {
         () if is("SuccessCriteriaMet") => "SuccessCriteriaMet",
         () => "Running",
     }
+}
+
+/// A job with so many indexes that those which fail may not all be told.
+pub fn many_indexes(object: &Value, path: &str) -> Option<String> {
+    let spec = get(object, path);
+    let number = |field| int(spec, field).unwrap_or_default();
+    let many = number("completions") > 100_000 && number("parallelism") > 10_000;
+    (many && text(spec, "completionMode") == "Indexed").then(|| {
+        format!("{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail")
+    })
 }

@@ -94,6 +94,24 @@ impl Strategy for ResourceQuota {
         errors.0
     }
 
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let hard = get(object, "spec.hard");
+        let mut found = Vec::new();
+        for name in ["cpu", "memory", "storage", "ephemeral-storage"].iter().filter(|_| old.is_none()) {
+            let requests = format!("requests.{name}");
+            let short = hard.get(&requests).is_none() && !name.ends_with("storage");
+            let (request, limit) =
+                (if short { (*name).to_owned() } else { requests }, format!("limits.{name}"));
+            let amount = |name: &str| crate::amounts::quantity(hard.get(name)?);
+            if let (Some(low), Some(high)) = (amount(&request), amount(&limit))
+                && low > high
+            {
+                found.push(format!("ResourceQuota {request} ({low}) should be less than {limit} ({high})"));
+            }
+        }
+        found
+    }
+
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
         let (mut requests, mut limits) = (Vec::new(), Vec::new());
         for (name, hard) in members(object, "status.hard") {

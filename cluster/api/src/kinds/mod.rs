@@ -46,6 +46,7 @@ mod storage_class;
 mod volume_attachment;
 mod volume_claim;
 mod volume_spec;
+mod warn;
 mod webhook;
 
 pub(crate) use custom_resource::{brings_the_same, custom_resources};

@@ -9,6 +9,7 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
+use super::warn;
 use crate::selector;
 use crate::table::{age_cell, name_cell};
 use crate::value::{get, has, int, items, items_mut, set, set_text, text, texts};
@@ -62,6 +63,23 @@ impl Strategy for NetworkPolicy {
             errors.one_of(&format!("spec.policyTypes[{i}]"), kind, &["Egress", "Ingress"]);
         }
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        for (list, peers) in [("ingress", "from"), ("egress", "to")] {
+            for (i, rule) in items(get(object, "spec"), list).iter().enumerate() {
+                for (j, peer) in items(rule, peers).iter().enumerate() {
+                    let at = format!("spec.{list}[{i}].{peers}[{j}].ipBlock");
+                    let block = get(peer, "ipBlock");
+                    warn::cidr(&format!("{at}.cidr"), text(block, "cidr"), &mut found);
+                    for (k, except) in texts(block, "except").enumerate() {
+                        warn::cidr(&format!("{at}.except[{k}]"), except, &mut found);
+                    }
+                }
+            }
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -10,6 +10,7 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use super::pod_spec::EFFECTS;
+use super::warn;
 use crate::names;
 use crate::quantity::Quantity;
 use crate::table::{age_cell, name_cell, text_cell};
@@ -85,6 +86,20 @@ impl Strategy for Node {
             }
         }
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        if has(object, "spec.configSource") {
+            found.push("spec.configSource: the feature is removed".into());
+        }
+        if !text(object, "spec.externalID").is_empty() {
+            found.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".into());
+        }
+        for (i, range) in texts(object, "spec.podCIDRs").enumerate() {
+            warn::cidr(&format!("spec.podCIDRs[{i}]"), range, &mut found);
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

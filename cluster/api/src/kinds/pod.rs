@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use super::checks::Errors;
 use super::pod_spec::{self, Holder};
+use super::warn;
 use crate::field::FieldError;
 use crate::meta;
 use crate::pipeline::Ctx;
@@ -163,13 +164,11 @@ impl Strategy for Pod {
     }
 
     fn warnings(&self, _r: &Resource, pod: &Value, old: Option<&Value>) -> Vec<String> {
-        let mut found = pod_spec::warnings(get(pod, "spec"), "spec");
-        let reasons = crate::names::label(meta::name(pod));
-        if old.is_none() && !reasons.is_empty() {
-            let reasons = reasons.join("; ");
-            found.push(format!(
-                "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{reasons}]"
-            ));
+        let mut found = Vec::new();
+        // Pods are changed often, and by programs.
+        if old.is_none() {
+            warn::pod_names(pod, "the Pod's hostname", &mut found);
+            found.extend(pod_spec::warnings(pod, ""));
         }
         found
     }

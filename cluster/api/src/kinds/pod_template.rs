@@ -40,6 +40,10 @@ impl Strategy for PodTemplate {
         errors.0
     }
 
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        pod_spec::of_template(object, old, "template")
+    }
+
     fn row(&self, _r: &Resource, object: &Value, _now: Timestamp) -> Vec<Value> {
         let [names, images] = template_cells(object, "template.spec");
         let labels = selector::format_map(get(object, "template.metadata.labels"));

@@ -97,8 +97,8 @@ impl Strategy for ReplicaSet {
         validate_status(get(new, "status"))
     }
 
-    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        pod_spec::warnings(get(object, "spec.template.spec"), "spec.template.spec")
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        pod_spec::of_workload(object, old, "spec.template")
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -160,8 +160,8 @@ impl Strategy for ReplicationController {
         true
     }
 
-    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        pod_spec::warnings(get(object, "spec.template.spec"), "spec.template.spec")
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        pod_spec::of_workload(object, old, "spec.template")
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -9,6 +9,7 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
+use super::warn;
 use crate::names;
 use crate::table::{age_cell, name_cell, text_cell};
 use crate::value::{get, members, text};
@@ -41,6 +42,13 @@ impl Strategy for RuntimeClass {
         let mut errors = Errors::default();
         errors.immutable(new, old, "handler");
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        let labels = get(object, "scheduling.nodeSelector");
+        warn::node_labels(labels, |_| "scheduling.nodeSelector".into(), &mut found);
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

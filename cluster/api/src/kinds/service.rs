@@ -104,6 +104,10 @@ impl Strategy for Service {
         validate::update(new, old)
     }
 
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        validate::warnings(object)
+    }
+
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
         let ip = items(object, "spec.clusterIPs").first().and_then(Value::as_str);
         vec![

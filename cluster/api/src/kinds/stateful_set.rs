@@ -12,6 +12,7 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use super::checks::workload_selector;
+use super::warn;
 use crate::table::{age_cell, name_cell, template_cells};
 use crate::value::{copy, get, get_mut, int, items, items_mut, same, set, set_default, set_text, text};
 
@@ -80,7 +81,6 @@ impl Strategy for StatefulSet {
         }
         errors.non_negative(spec, "spec", "replicas");
         errors.non_negative(spec, "spec", "minReadySeconds");
-        errors.non_negative(spec, "spec", "revisionHistoryLimit");
         errors.non_negative(get(spec, "ordinals"), "spec.ordinals", "start");
         workload_selector(&mut errors, object, "empty selector is invalid for statefulset");
         validate_template(object, &mut errors);
@@ -130,8 +130,18 @@ impl Strategy for StatefulSet {
         errors.0
     }
 
-    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
-        pod_spec::warnings(get(object, "spec.template.spec"), "spec.template.spec")
+    fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut found = pod_spec::of_template(object, old, "spec.template");
+        for (i, claim) in items(object, "spec.volumeClaimTemplates").iter().enumerate() {
+            // The field's name in the message is Kubernetes'.
+            let place = if old.is_some() { ".Spec" } else { "" };
+            let path = format!("spec.volumeClaimTemplates[{i}]{place}");
+            warn::claim_spec(get(claim, "spec"), &path, &mut found);
+        }
+        if int(object, "spec.revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+            found.push("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended".into());
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -12,6 +12,7 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
 use super::ingress::with_default_mark;
+use super::warn;
 use crate::table::{age_cell, name_cell, text_cell};
 use crate::value::{flag, items, members, set_default, text, texts};
 
@@ -64,6 +65,18 @@ impl Strategy for StorageClass {
             errors.immutable(new, old, field);
         }
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        for (i, term) in items(object, "allowedTopologies").iter().enumerate() {
+            for (j, expression) in items(term, "matchLabelExpressions").iter().enumerate() {
+                if let Some(words) = warn::node_label(text(expression, "key")) {
+                    found.push(format!("allowedTopologies[{i}].matchLabelExpressions[{j}].key: {words}"));
+                }
+            }
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -10,10 +10,10 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
-use super::{pod_spec, volume_spec};
+use super::{pod_spec, volume_spec, warn};
 use crate::meta;
 use crate::table::{age_cell, name_cell, text_cell};
-use crate::value::{copy, get, has, same, set, set_default, set_text, text, texts};
+use crate::value::{copy, get, has, items, same, set, set_default, set_text, text, texts};
 
 pub const PERSISTENT_VOLUME_CLAIM: Builtin =
     Builtin::new("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "QWTyNDq0dC4=")
@@ -55,6 +55,16 @@ const PERSISTENT_VOLUME_COLUMNS: &[Col] = &[
     ("Age", "string", "", 0),
     ("VolumeMode", "string", "", 1),
 ];
+
+/// Annotations that have become fields.
+const STORAGE_CLASS: (&str, &str) = (
+    "volume.beta.kubernetes.io/storage-class",
+    "deprecated since v1.8; use \"storageClassName\" attribute instead",
+);
+const MOUNT_OPTIONS: (&str, &str) = (
+    "volume.beta.kubernetes.io/mount-options",
+    "deprecated since v1.31; use \"mountOptions\" attribute instead",
+);
 
 struct Claim;
 
@@ -99,6 +109,13 @@ impl Strategy for Claim {
             errors.forbidden("spec.resources.requests.storage", detail);
         }
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        warn::annotations(object, "", &[STORAGE_CLASS], &mut found);
+        warn::claim_spec(get(object, "spec"), "spec", &mut found);
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
@@ -168,6 +185,25 @@ impl Strategy for Volume {
         let mut errors = Errors::default();
         volume_spec::validate_update(get(new, "spec"), get(old, "spec"), &mut errors);
         errors.0
+    }
+
+    fn warnings(&self, _r: &Resource, object: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut found = Vec::new();
+        warn::annotations(object, "", &[STORAGE_CLASS, MOUNT_OPTIONS], &mut found);
+        if text(object, "spec.persistentVolumeReclaimPolicy") == "Recycle" {
+            found.push("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.".into());
+        }
+        const TERMS: &str = "spec.nodeAffinity.required.nodeSelectorTerms";
+        warn::node_selector(items(object, TERMS), TERMS, &mut found);
+        let spec = get(object, "spec");
+        // Of two more sources the pods that use them are warned.
+        let silent = |field: &str| matches!(field, "flocker" | "quobyte");
+        for (field, name, words) in pod_spec::DEPRECATED_VOLUMES {
+            if has(spec, field) && !silent(field) {
+                found.push(format!("spec.{name}: {words}"));
+            }
+        }
+        found
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

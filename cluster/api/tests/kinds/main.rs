@@ -10,6 +10,7 @@ mod rules;
 mod services;
 mod tables;
 mod versions;
+mod warnings;
 mod workloads;
 
 use std::sync::{Arc, LazyLock};
@@ -55,14 +56,19 @@ pub fn create(path: &str, body: &str) -> Result<Value, Status> {
 }
 
 pub fn create_in(r: &Resource, body: &Value) -> Result<Value, Status> {
+    create_warned(r, body).map(|(object, _)| object)
+}
+
+/// As [`create_in`], with the warnings.
+pub fn create_warned(r: &Resource, body: &Value) -> Result<(Value, Vec<String>), Status> {
     let body = body.to_string();
     let decoded = decode(body.as_bytes(), "application/json", r, FieldValidation::Strict)?;
     let mut object = r.convert_to_stored(decoded.object);
     default(r, &mut object);
     prepare_create(r, &mut object, &ctx(r))?;
-    pipeline::validate_create(r, &object)?;
+    let warnings = pipeline::validate_create(r, &object)?;
     object["metadata"]["resourceVersion"] = "7".into();
-    Ok(object)
+    Ok((object, warnings))
 }
 
 /// A change of a stored object through all stages of an update.

@@ -211,11 +211,11 @@ spec:
     assert_eq!(
         warnings,
         [
-            "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
-            "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
+            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
             "spec.containers[0].resources.limits[memory]: fractional byte value \"100m\" is invalid, must be an integer",
             "spec.containers[0].resources.requests[memory]: fractional byte value \"100m\" is invalid, must be an integer",
-            "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [must not contain dots]",
+            "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply",
+            "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
         ]
     );
 }

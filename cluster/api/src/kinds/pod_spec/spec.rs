@@ -46,7 +46,6 @@ pub fn validate_spec(spec: &Value, path: &str, holder: Holder<'_>, errors: &mut 
     errors.one_of(&format!("{path}.dnsPolicy"), text(spec, "dnsPolicy"), &dns);
     errors.labels(get(spec, "nodeSelector"), &format!("{path}.nodeSelector"));
     security_context(spec, path, errors);
-    errors.named_references(items(spec, "imagePullSecrets"), &format!("{path}.imagePullSecrets"));
     placement::validate(spec, path, errors);
     dns_config(spec, &format!("{path}.dnsConfig"), errors);
     gates(spec, path, errors);

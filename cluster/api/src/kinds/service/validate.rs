@@ -6,6 +6,7 @@ use super::{is_external, is_headless, needs_health_check_port};
 use crate::field::FieldError;
 use crate::kinds::checks::Errors;
 use crate::kinds::endpoints::endpoint_ip;
+use crate::kinds::warn;
 use crate::names;
 use crate::value::{get, has, int, items, text, texts};
 
@@ -249,4 +250,49 @@ pub fn update(new: &Value, old: &Value) -> Vec<FieldError> {
         errors.invalid(class, get(new, class).clone(), "may not change once set");
     }
     errors.0
+}
+
+/// What a service is warned about.
+pub fn warnings(object: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let spec = get(object, "spec");
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    if get(object, "metadata.annotations").get(HINTS).is_some() {
+        found.push(format!(
+            "annotation {HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"
+        ));
+    }
+    let (kind, external) = (text(spec, "type"), items(spec, "externalIPs"));
+    let headless = kind == "ClusterIP" && text(spec, "clusterIP") == "None";
+    for (i, address) in texts(spec, "clusterIPs").enumerate() {
+        warn::ip(&format!("spec.clusterIPs[{i}]"), address, &mut found);
+    }
+    let ignored = [
+        ("loadBalancerIP", !text(spec, "loadBalancerIP").is_empty()),
+        ("externalIPs", !external.is_empty()),
+        ("SessionAffinity", text(spec, "sessionAffinity") != "None"),
+    ];
+    for (field, _) in ignored.iter().filter(|(_, given)| headless && *given) {
+        found.push(format!("spec.{field} is ignored for headless services"));
+    }
+    for (i, address) in texts(spec, "externalIPs").enumerate() {
+        warn::ip(&format!("spec.externalIPs[{i}]"), address, &mut found);
+    }
+    if !external.is_empty() && !headless && kind != "ExternalName" {
+        found.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".into());
+    }
+    warn::ip("spec.loadBalancerIP", text(spec, "loadBalancerIP"), &mut found);
+    for (i, range) in texts(spec, "loadBalancerSourceRanges").enumerate() {
+        warn::cidr(&format!("spec.loadBalancerSourceRanges[{i}]"), range, &mut found);
+    }
+    if kind == "ExternalName" && !external.is_empty() {
+        found.push("spec.externalIPs is ignored when spec.type is \"ExternalName\"".into());
+    }
+    if kind != "ExternalName" && !text(spec, "externalName").is_empty() {
+        found.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".into());
+    }
+    if text(spec, "trafficDistribution") == "PreferClose" {
+        found.push("spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"".into());
+    }
+    found
 }

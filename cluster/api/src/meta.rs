@@ -36,8 +36,6 @@ pub enum NameRule {
     Subdomain,
     /// RFC 1123 label, up to 63.
     Label,
-    /// RFC 1035 label (services).
-    Label1035,
     /// Anything that is one path segment (RBAC).
     PathSegment,
 }
@@ -53,7 +51,6 @@ impl NameRule {
         match self {
             Self::Subdomain => names::subdomain(&masked),
             Self::Label => names::label(&masked),
-            Self::Label1035 => names::label_1035(&masked),
             Self::PathSegment => names::path_segment(name),
         }
     }

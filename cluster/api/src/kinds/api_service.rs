@@ -1,5 +1,7 @@
 //! APIService.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,8 +12,9 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use crate::meta::NameRule;
+use crate::names;
 use crate::table::{age_cell, name_cell};
-use crate::value::{get, has, int, items, set_default, text};
+use crate::value::{flag, get, has, int, items, set_default, text};
 
 pub const API_SERVICE: Builtin =
     Builtin::new("apiregistration.k8s.io", "v1", "APIService", "apiservices", "InPBPD7+PqM=")
@@ -48,11 +51,14 @@ impl Strategy for ApiService {
             let detail = format!("must be `spec.version+\".\"+spec.group`: {wanted:?}");
             errors.invalid("metadata.name", name, detail);
         }
-        if version.is_empty() {
-            errors.required("spec.version", "");
-        } else {
-            errors.reasons("spec.version", version, crate::names::label_1035(version));
+        if group.is_empty() && version != "v1" {
+            let detail = "only v1 may have an empty group and it better be legacy kube";
+            errors.required("spec.group", detail);
         }
+        if !group.is_empty() {
+            errors.reasons("spec.group", group, names::subdomain(group));
+        }
+        errors.reasons("spec.version", version, names::label_1035(version));
         for (field, max) in [("groupPriorityMinimum", 20_000), ("versionPriority", 1000)] {
             let value = int(spec, field).unwrap_or_default();
             if !(1..=max).contains(&value) {
@@ -60,10 +66,18 @@ impl Strategy for ApiService {
                 errors.invalid(format!("spec.{field}"), value, detail);
             }
         }
-        let service = get(spec, "service");
-        if !service.is_null() {
-            errors.present(service, "spec.service", "namespace");
-            errors.present(service, "spec.service", "name");
+        backend(spec, &mut errors);
+        errors.0
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        for (i, condition) in items(new, "status.conditions").iter().enumerate() {
+            let (status, known) = (text(condition, "status"), ["True", "False", "Unknown"]);
+            if !known.contains(&status) {
+                let at = format!("status.conditions[{i}].status");
+                errors.0.push(FieldError::not_supported(at, status, known));
+            }
         }
         errors.0
     }
@@ -81,5 +95,34 @@ impl Strategy for ApiService {
             None => "Unknown".to_owned(),
         };
         vec![name_cell(object), shown.into(), available.into(), age_cell(object, now)]
+    }
+}
+
+/// The service that answers, or nothing for a group of this server.
+fn backend(spec: &Value, errors: &mut Errors) {
+    let (service, bundle) = (get(spec, "service"), text(spec, "caBundle"));
+    let insecure = flag(spec, "insecureSkipTLSVerify");
+    const INSECURE: &str = "spec.insecureSkipTLSVerify";
+    if service.is_null() {
+        if !bundle.is_empty() {
+            let bytes = STANDARD.decode(bundle).map_or(bundle.len(), |bytes| bytes.len());
+            let detail = "local APIServices may not have a caBundle";
+            errors.invalid("spec.caBundle", format!("{bytes} bytes"), detail);
+        }
+        if insecure {
+            errors.invalid(INSECURE, true, "local APIServices may not have insecureSkipTLSVerify");
+        }
+        return;
+    }
+    errors.present(service, "spec.service", "namespace");
+    errors.present(service, "spec.service", "name");
+    let port = int(service, "port").unwrap_or_default();
+    let reasons = names::port(port);
+    if !reasons.is_empty() {
+        let detail = format!("port is not valid: {}", reasons.join(", "));
+        errors.invalid("spec.service.port", port, detail);
+    }
+    if insecure && !bundle.is_empty() {
+        errors.invalid(INSECURE, true, "may not be true if caBundle is present");
     }
 }

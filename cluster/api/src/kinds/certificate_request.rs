@@ -1,9 +1,10 @@
 //! CertificateSigningRequest.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::checks::Errors;
 use crate::field::FieldError;
 use crate::pipeline::Ctx;
 use crate::resource::Resource;
@@ -12,7 +13,7 @@ use crate::strategy::Strategy;
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use crate::meta;
 use crate::table::{age_cell, human_duration, name_cell, or_none, text_cell};
-use crate::value::{copy, get, has, int, items, remove, set, set_default, text};
+use crate::value::{copy, has, int, items, remove, set, set_default, text};
 
 pub const CERTIFICATE_SIGNING_REQUEST: Builtin = Builtin::new(
     "certificates.k8s.io",
@@ -98,42 +99,19 @@ impl Strategy for Request {
     }
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        if text(object, "spec.request").is_empty() {
-            errors.invalid("spec.request", "", "PEM block type must be CERTIFICATE REQUEST");
-        }
-        if items(object, "spec.usages").is_empty() {
-            errors.required("spec.usages", "usages must be provided");
-        }
-        match text(object, "spec.signerName") {
-            "" => errors.required("spec.signerName", ""),
-            name if !name.contains('/') => {
-                let detail =
-                    "must be a fully qualified domain and path of the form 'example.com/signer-name'";
-                errors.invalid("spec.signerName", name, detail);
-            }
-            _ => {}
-        }
-        if let Some(seconds) = int(object, "spec.expirationSeconds")
-            && seconds < 600
-        {
-            errors.invalid(
-                "spec.expirationSeconds",
-                seconds,
-                "may not specify a duration less than 600 seconds (10 minutes)",
-            );
-        }
-        errors.0
+        validate::request(object)
     }
 
-    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        let has_type = |kind: &str| items(new, "status.conditions").iter().any(|c| text(c, "type") == kind);
-        if has_type("Approved") && has_type("Denied") {
-            let detail = "Approved and Denied conditions are mutually exclusive";
-            errors.invalid("status.conditions", get(new, "status.conditions").clone(), detail);
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        validate::conditions(new, Some(old))
+    }
+
+    fn validate_subresource(&self, _r: &Resource, s: &str, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = validate::conditions(new, Some(old));
+        if s == "status" {
+            errors.extend(validate::certificate(new, old));
         }
-        errors.0
+        errors
     }
 
     fn row(&self, _r: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,5 +1,7 @@
 //! Ingress and IngressClass.
 
+mod validate;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -10,9 +12,8 @@ use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use super::service::load_balancers;
-use crate::names;
 use crate::table::{age_cell, name_cell, or_none, text_cell};
-use crate::value::{get, has, int, items, set_default, text, texts};
+use crate::value::{get, has, items, set_default, text};
 
 pub const INGRESS_CLASS: Builtin =
     Builtin::new("networking.k8s.io", "v1", "IngressClass", "ingressclasses", "l/iqIbDgFyQ=")
@@ -44,36 +45,34 @@ const INGRESS_COLUMNS: &[Col] = &[
     ("Age", "string", "", 0),
 ];
 
+/// The annotation from before ingresses had a class.
+const CLASS: &str = "kubernetes.io/ingress.class";
+
 struct Ingress;
 
 impl Strategy for Ingress {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        validate::ingress(object)
+    }
+
+    fn validate_create(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        for (i, tls) in items(object, "spec.tls").iter().enumerate() {
-            for (j, host) in texts(tls, "hosts").enumerate() {
-                validate_host(host, &format!("spec.tls[{i}].hosts[{j}]"), &mut errors);
-            }
-        }
-        let (rules, backend) = (items(object, "spec.rules"), get(object, "spec.defaultBackend"));
-        if rules.is_empty() && backend.is_null() {
-            let detail = "either `defaultBackend` or `rules` must be specified";
-            errors.invalid("spec", get(object, "spec").clone(), detail);
-        }
-        if !backend.is_null() {
-            validate_backend(backend, "spec.defaultBackend", &mut errors);
-        }
-        for (i, rule) in rules.iter().enumerate() {
-            validate_rule(rule, &format!("spec.rules[{i}]"), &mut errors);
-        }
-        let class = text(object, "spec.ingressClassName");
-        if has(object, "spec.ingressClassName") {
-            errors.reasons("spec.ingressClassName", class, names::subdomain(class));
+        let annotation = get(object, "metadata.annotations").get(CLASS).and_then(Value::as_str);
+        let class = get(object, "spec.ingressClassName").as_str();
+        if let (Some(annotation), Some(class)) = (annotation, class)
+            && annotation != class
+        {
+            let detail = "must match `ingressClassName` when both are specified";
+            errors.invalid(format!("annotations.{CLASS}"), annotation, detail);
         }
         errors.0
     }
 
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
+        validate::status(new)
+    }
+
     fn warnings(&self, _r: &Resource, object: &Value, old: Option<&Value>) -> Vec<String> {
-        const CLASS: &str = "kubernetes.io/ingress.class";
         let annotated = get(object, "metadata.annotations").get(CLASS).is_some();
         match old.is_none() && annotated && !has(object, "spec.ingressClassName") {
             true => vec![format!(
@@ -114,84 +113,6 @@ fn hosts(object: &Value) -> String {
     }
 }
 
-fn validate_host(host: &str, path: &str, errors: &mut Errors) {
-    let reasons = match host.contains('*') {
-        true => names::wildcard_subdomain(host),
-        false => names::subdomain(host),
-    };
-    errors.reasons(path, host, reasons);
-}
-
-fn validate_rule(rule: &Value, path: &str, errors: &mut Errors) {
-    let host = text(rule, "host");
-    if !host.is_empty() {
-        if host.parse::<std::net::IpAddr>().is_ok() {
-            errors.invalid(format!("{path}.host"), host, "must be a DNS name, not an IP address");
-        }
-        validate_host(host, &format!("{path}.host"), errors);
-    }
-    if !has(rule, "http") {
-        return;
-    }
-    let paths = items(rule, "http.paths");
-    if paths.is_empty() {
-        errors.required(format!("{path}.http.paths"), "");
-    }
-    for (i, entry) in paths.iter().enumerate() {
-        let at = format!("{path}.http.paths[{i}]");
-        let (kind, value) = (text(entry, "pathType"), text(entry, "path"));
-        match kind {
-            "" => errors.required(format!("{at}.pathType"), "pathType must be specified"),
-            "Exact" | "Prefix" if !value.starts_with('/') => {
-                errors.invalid(format!("{at}.path"), value, "must be an absolute path");
-            }
-            "ImplementationSpecific" if !value.is_empty() && !value.starts_with('/') => {
-                errors.invalid(format!("{at}.path"), value, "must be an absolute path");
-            }
-            kind => {
-                let kinds = ["Exact", "ImplementationSpecific", "Prefix"];
-                errors.one_of(&format!("{at}.pathType"), kind, &kinds);
-            }
-        }
-        validate_backend(get(entry, "backend"), &format!("{at}.backend"), errors);
-    }
-}
-
-fn validate_backend(backend: &Value, path: &str, errors: &mut Errors) {
-    let service = get(backend, "service");
-    match (service.is_null(), has(backend, "resource")) {
-        (false, true) => {
-            let detail = "cannot set both resource and service backends";
-            errors.invalid(path, "", detail);
-        }
-        (true, true) => {
-            let path = format!("{path}.resource");
-            errors.present(get(backend, "resource"), &path, "kind");
-            errors.present(get(backend, "resource"), &path, "name");
-        }
-        _ => {
-            let name = text(service, "name");
-            match name {
-                "" => errors.required(format!("{path}.service.name"), ""),
-                name => {
-                    let path = format!("{path}.service.name");
-                    errors.reasons(&path, name, names::label_1035(name));
-                }
-            }
-            let (number, named) = (int(service, "port.number"), text(service, "port.name"));
-            let path = format!("{path}.service.port");
-            match (number.unwrap_or_default(), named) {
-                (0, "") => errors.required(path, "port name or number is required"),
-                (0, name) => errors.reasons(&format!("{path}.name"), name, names::port_name(name)),
-                (_, name) if !name.is_empty() => {
-                    errors.invalid(path, "", "cannot set both port name & port number");
-                }
-                (number, _) => errors.port(&format!("{path}.number"), number),
-            }
-        }
-    }
-}
-
 struct IngressClass;
 
 impl Strategy for IngressClass {
@@ -202,15 +123,7 @@ impl Strategy for IngressClass {
     }
 
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
-        let mut errors = Errors::default();
-        let controller = text(object, "spec.controller");
-        if controller.is_empty() {
-            errors.required("spec.controller", "");
-        } else if !controller.contains('/') {
-            let detail = "must be a domain-prefixed path (such as \"acme.io/foo\")";
-            errors.invalid("spec.controller", controller, detail);
-        }
-        errors.0
+        validate::class(get(object, "spec"))
     }
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {

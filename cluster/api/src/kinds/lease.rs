@@ -9,8 +9,9 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
+use crate::names;
 use crate::table::{age_cell, name_cell, text_cell};
-use crate::value::{get, int, text};
+use crate::value::{get, has, int, text};
 
 pub const LEASE: Builtin = Builtin::new("coordination.k8s.io", "v1", "Lease", "leases", "gqkMMb/YqFM=")
     .namespaced()
@@ -21,6 +22,9 @@ pub const LEASE: Builtin = Builtin::new("coordination.k8s.io", "v1", "Lease", "l
 
 const LEASE_COLUMNS: &[Col] =
     &[("Name", "string", "name", 0), ("Holder", "string", "", 0), ("Age", "string", "", 0)];
+
+/// The one strategy of coordinated election.
+const OLDEST: &str = "OldestEmulationVersion";
 
 struct Lease;
 
@@ -37,10 +41,18 @@ impl Strategy for Lease {
         let spec = get(object, "spec");
         errors.positive(spec, "spec", "leaseDurationSeconds");
         errors.non_negative(spec, "spec", "leaseTransitions");
-        if let Some(holder) = get(spec, "holderIdentity").as_str()
-            && holder.is_empty()
-        {
-            errors.invalid("spec.holderIdentity", "", "must not be empty");
+        let strategy = text(spec, "strategy");
+        let at = "spec.strategy.strategy";
+        match has(spec, "strategy") {
+            // The path in the message is Kubernetes'.
+            true if strategy.contains('/') => errors.reasons(at, strategy, names::qualified(strategy)),
+            true if strategy != OLDEST => {
+                errors.0.push(FieldError::not_supported(at, strategy, [OLDEST]));
+            }
+            _ => {}
+        }
+        if !text(spec, "preferredHolder").is_empty() && strategy.is_empty() {
+            errors.forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined");
         }
         errors.0
     }

@@ -59,8 +59,16 @@ impl Strategy for NetworkPolicy {
                 }
             }
         }
+        let kinds = items(object, "spec.policyTypes");
+        if kinds.len() > 2 {
+            errors.invalid("spec.policyTypes", kinds.to_vec(), "may not specify more than two policyTypes");
+            return errors.0;
+        }
         for (i, kind) in texts(object, "spec.policyTypes").enumerate() {
-            errors.one_of(&format!("spec.policyTypes[{i}]"), kind, &["Egress", "Ingress"]);
+            let known = ["Ingress", "Egress"];
+            if !known.contains(&kind) {
+                errors.0.push(FieldError::not_supported(format!("spec.policyTypes[{i}]"), kind, known));
+            }
         }
         errors.0
     }
@@ -92,7 +100,7 @@ impl Strategy for NetworkPolicy {
 }
 
 fn validate_port(port: &Value, path: &str, errors: &mut Errors) {
-    errors.one_of_or_empty(&format!("{path}.protocol"), text(port, "protocol"), &["SCTP", "TCP", "UDP"]);
+    errors.one_of_or_empty(&format!("{path}.protocol"), text(port, "protocol"), &["TCP", "UDP", "SCTP"]);
     let number = get(port, "port");
     if !number.is_null() {
         errors.port_or_name(&format!("{path}.port"), number);
@@ -114,7 +122,8 @@ fn validate_port(port: &Value, path: &str, errors: &mut Errors) {
         number => {
             if number.as_i64().is_some_and(|start| end < start) {
                 let detail = "must be greater than or equal to `port`";
-                errors.invalid(format!("{path}.endPort"), end, detail);
+                // The value in the message is Kubernetes'.
+                errors.invalid(format!("{path}.endPort"), number.clone(), detail);
             }
             errors.port(&format!("{path}.endPort"), end);
         }
@@ -144,7 +153,7 @@ fn validate_peer(peer: &Value, path: &str, errors: &mut Errors) {
                 if let (Some(whole), Some(part)) = (whole, errors.cidr(&at, except))
                     && (!whole.contains(&part) || whole.prefix_len() >= part.prefix_len())
                 {
-                    errors.invalid(at, except, format!("must be a strict subset of `cidr`: {cidr:?}"));
+                    errors.invalid(at, except, "must be a strict subset of `cidr`");
                 }
             }
         }

@@ -9,10 +9,10 @@ use crate::resource::Resource;
 use crate::strategy::Strategy;
 
 use super::builtin::{Builtin, Col};
-use super::warn;
+use super::{pod_spec, warn};
 use crate::names;
 use crate::table::{age_cell, name_cell, text_cell};
-use crate::value::{get, members, text};
+use crate::value::{get, items, text};
 
 pub const RUNTIME_CLASS: Builtin =
     Builtin::new("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses", "WQTu1GL3T2Q=")
@@ -29,12 +29,21 @@ struct RuntimeClass;
 impl Strategy for RuntimeClass {
     fn validate(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        let handler = text(object, "handler");
-        errors.reasons("handler", handler, names::label(handler));
-        for (name, value) in members(object, "overhead.podFixed") {
-            errors.quantity(value, &format!("overhead.podFixed[{name}]"));
+        match text(object, "handler") {
+            "" => errors.required("handler", ""),
+            handler => errors.reasons("handler", handler, names::label(handler)),
         }
+        pod_spec::overhead(get(object, "overhead.podFixed"), "overhead", &mut errors);
         errors.labels(get(object, "scheduling.nodeSelector"), "scheduling.nodeSelector");
+        let tolerations = items(object, "scheduling.tolerations");
+        let key = |t: &Value| ["key", "operator", "value", "effect"].map(|field| text(t, field).to_owned());
+        for (i, of) in tolerations.iter().enumerate() {
+            let at = format!("scheduling.tolerations[{i}]");
+            pod_spec::toleration(of, &at, &mut errors);
+            if tolerations[..i].iter().any(|other| key(other) == key(of)) {
+                errors.duplicate(at, of.clone());
+            }
+        }
         errors.0
     }
 

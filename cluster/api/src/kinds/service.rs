@@ -25,7 +25,7 @@ pub const SERVICE: Builtin = Builtin::new("", "v1", "Service", "services", "0/CO
         ("status", "Service", GET_PATCH_UPDATE),
     ])
     .columns(SERVICE_COLUMNS)
-    .names(NameRule::Label1035)
+    .names(NameRule::Label)
     .selectable(&[("spec.clusterIP", ""), ("spec.type", "")])
     .create_on_update()
     .strategy(&Service);

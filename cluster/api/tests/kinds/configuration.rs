@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::more_rules::{CERTIFICATE, PEM};
 use crate::{create, refusal, resource, update};
 
 #[test]
@@ -122,7 +123,10 @@ fn claims_keep_their_spec() {
 #[test]
 fn certificate_requests_carry_who_asks() {
     let path = "certificates.k8s.io/v1/certificatesigningrequests";
-    let request = create(path, "{metadata: {name: r}, spec: {signerName: a.b/c, request: eA==, usages: [client auth], username: root}}").unwrap();
+    let body = format!(
+        "{{metadata: {{name: r}}, spec: {{signerName: a.b/c, request: {PEM}, usages: [client auth], username: root}}}}"
+    );
+    let request = create(path, &body).unwrap();
     assert_eq!(request["spec"]["username"], "jane");
     assert_eq!(request["spec"]["groups"], json!(["dev"]));
     let approved = update(path, Some("approval"), &request, |r| {
@@ -130,8 +134,8 @@ fn certificate_requests_carry_who_asks() {
     })
     .unwrap();
     assert_eq!(approved["status"]["conditions"][0]["lastUpdateTime"], crate::NOW);
-    let kept =
-        update(path, Some("status"), &approved, |r| r["status"] = json!({"certificate": "eA=="})).unwrap();
+    let kept = update(path, Some("status"), &approved, |r| r["status"] = json!({"certificate": CERTIFICATE}))
+        .unwrap();
     assert_eq!(kept["status"]["conditions"][0]["type"], "Approved");
 }
 

@@ -5,6 +5,7 @@ mod custom;
 mod deletion;
 mod devices;
 mod metadata;
+mod more_rules;
 mod pods;
 mod rules;
 mod services;

@@ -357,6 +357,13 @@ pub fn resources(resources: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
+/// What a runtime class adds to its pods, as limits.
+pub fn overhead(amounts: &Value, path: &str, errors: &mut Errors) {
+    for (name, value) in amounts.as_object().into_iter().flatten() {
+        amount(name, value, &format!("{path}.limits[{name}]"), errors);
+    }
+}
+
 fn amount(name: &str, value: &Value, path: &str, errors: &mut Errors) -> Option<Quantity> {
     errors.reasons(path, name, names::qualified(name));
     if !name.contains('/') && !is_standard(name) {

@@ -9,11 +9,11 @@ mod spec;
 mod volumes;
 mod warnings;
 
-pub use containers::validate_update_of_containers;
+pub use containers::{overhead, validate_update_of_containers};
 pub use defaults::{
     default_pod, default_spec, default_template, mirror_service_account, volume_source_defaults,
 };
-pub use placement::{EFFECTS, node_selector};
+pub use placement::{EFFECTS, node_selector, toleration};
 pub use qos::qos_class;
 pub use spec::{Holder, validate_spec, validate_template, validate_template_value};
 pub use volumes::{ACCESS_MODES, no_backsteps, validate_claim_spec};

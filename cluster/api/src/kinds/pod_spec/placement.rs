@@ -17,7 +17,8 @@ pub fn validate(spec: &Value, path: &str, errors: &mut Errors) {
     }
 }
 
-fn toleration(toleration: &Value, path: &str, errors: &mut Errors) {
+/// One toleration.
+pub fn toleration(toleration: &Value, path: &str, errors: &mut Errors) {
     let (key, operator) = (text(toleration, "key"), text(toleration, "operator"));
     let (value, effect) = (text(toleration, "value"), text(toleration, "effect"));
     let at = format!("{path}.operator");

@@ -125,7 +125,6 @@ impl AsciiChart {
     }
 
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "openraft calls it so")]
     pub fn add(mut self, name: impl Into<String>, histogram: Histogram) -> Self {
         self.0.push((name.into(), histogram.percentile_stats()));
         self

@@ -94,7 +94,8 @@ pub(crate) fn history<K: Resource<DynamicType = ()>>(
 impl History {
     /// The oldest revisions beyond `limit` that no pod was made of.
     pub fn surplus(&self, limit: Option<i32>, in_use: &BTreeSet<String>) -> Vec<Arc<ControllerRevision>> {
-        let limit = usize::try_from(limit.unwrap_or(10)).unwrap_or(0);
+        // A negative limit keeps all.
+        let limit = usize::try_from(limit.unwrap_or(10)).unwrap_or(usize::MAX);
         let idle = self
             .others
             .iter()
@@ -177,6 +178,7 @@ mod tests {
         assert!(matches!(back.write, Some(Write::Renumber)));
         assert_eq!(back.current.revision, 3);
         assert_eq!(back.surplus(Some(0), &BTreeSet::new()).len(), 1);
+        assert_eq!(back.surplus(Some(-1), &BTreeSet::new()).len(), 0);
         assert_eq!(back.surplus(Some(0), &BTreeSet::from([hash_of(&back.others[0]).to_owned()])).len(), 0);
     }
 }

@@ -8,7 +8,7 @@ use crate::meta;
 use crate::resource::Resource;
 use crate::schema;
 use crate::status::Status;
-use crate::value::text;
+use crate::value::{go_text, text};
 
 /// Media types of bodies that are understood (protobuf is made JSON before).
 pub const BODY_TYPES: [&str; 3] = ["application/json", "application/yaml", crate::protobuf::PROTOBUF];
@@ -146,17 +146,22 @@ pub fn decode(
 }
 
 /// As [`decode`], for what a patch made of an object. `duplicates` are the fields that stand twice
-/// in the patch, in words; `shown` is what the refusal quotes.
+/// in the patch, in words.
 pub fn decode_patched(
     mut object: Value,
     resource: &Resource,
+    patch: (PatchKind, &[u8]),
     duplicates: Vec<String>,
     field_validation: FieldValidation,
 ) -> Result<Decoded, Status> {
-    let shown = object.clone();
+    let patched = object.clone();
     let refuse = |why: String| {
-        let error = FieldError::invalid("patch", shown.to_string(), why);
-        Status::invalid("", "", "", vec![error])
+        // Of a strategic patch the patch itself is quoted, as Go prints a map.
+        let shown = match (patch.0, serde_json::from_slice(patch.1)) {
+            (PatchKind::Strategic, Ok(patch)) => go_text(&patch),
+            _ => patched.to_string(),
+        };
+        Status::invalid("", "", "", vec![FieldError::invalid("patch", shown, why)])
     };
     check_kind(&mut object, resource)?;
     let unknown = fit(&mut object, resource).map_err(&refuse)?;

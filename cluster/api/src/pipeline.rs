@@ -258,7 +258,16 @@ pub fn server_side_apply(
     let api_version = resource.api_version();
     let writer = writer(resource, &api_version, subresource, manager, now);
     let merged = managed::apply(&resource.schema(), current, patch, &writer, force);
-    let mut merged = merged.map_err(|error| match error {
+    let mut merged = merged.map_err(refused_apply)?;
+    // What the kind's own types refuse: quantities, times, numbers that are too large.
+    let fitted = crate::codec::fit(&mut merged, resource);
+    fitted.map_err(|why| Status::failure(500, "", format!("failed to convert new object: {why}")))?;
+    Ok(merged)
+}
+
+/// How the refusal of an apply reads.
+pub fn refused_apply(error: ApplyError) -> Status {
+    match error {
         ApplyError::Conflicts { message, conflicts } => {
             let causes = conflicts.into_iter().map(|conflict| Cause {
                 reason: "FieldManagerConflict".into(),
@@ -269,11 +278,7 @@ pub fn server_side_apply(
         }
         ApplyError::Invalid(message) => Status::bad_request(message),
         ApplyError::Typed(message) => Status::failure(500, "", message),
-    })?;
-    // What the kind's own types refuse: quantities, times, numbers that are too large.
-    let fitted = crate::codec::fit(&mut merged, resource);
-    fitted.map_err(|why| Status::failure(500, "", format!("failed to convert new object: {why}")))?;
-    Ok(merged)
+    }
 }
 
 /// Records in managedFields what `manager` changed by a create, update or patch.

@@ -128,6 +128,23 @@ pub fn copy(from: &Value, to: &mut Value, path: &str) {
     }
 }
 
+/// A value as Go prints it: `map[a:1 b:[x y]]`.
+pub fn go_text(value: &Value) -> String {
+    let join = |parts: Vec<String>| parts.join(" ");
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!("[{}]", join(items.iter().map(go_text).collect())),
+        Value::Object(map) => {
+            let mut members: Vec<(&String, &Value)> = map.iter().collect();
+            members.sort_unstable_by_key(|(name, _)| *name);
+            let members = members.into_iter().map(|(name, value)| format!("{name}:{}", go_text(value)));
+            format!("map[{}]", join(members.collect()))
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
 /// Equal as Kubernetes' semantic equality sees it: null, absent, "" of optional fields, empty
 /// lists and empty objects are the same; numbers compare by value.
 pub fn same(a: &Value, b: &Value) -> bool {

@@ -69,7 +69,8 @@ pub(crate) async fn storable(
     Ok(all.pop())
 }
 
-async fn convert(
+/// Objects of a custom resource, which are in one of its versions, in another.
+pub(crate) async fn convert(
     server: &Arc<Server>,
     family: &Family,
     wanted: &str,

@@ -242,7 +242,7 @@ fn refresh_last_applied(object: &mut Value, mut patch: Value) {
     }
 }
 
-fn conflict_error(conflicts: Conflicts) -> ApplyError {
+pub(super) fn conflict_error(conflicts: Conflicts) -> ApplyError {
     let join = |path: &[Element]| path.iter().map(Element::to_string).collect::<String>();
     let mut list = Vec::new();
     let mut lines = Vec::new();

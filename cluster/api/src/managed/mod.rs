@@ -12,6 +12,7 @@ mod reset;
 mod set;
 mod typed;
 mod update;
+mod versions;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -75,6 +76,30 @@ pub fn apply(
 /// status of a new object).
 pub fn update(schema: &Schema, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     update::update(schema, old, new, writer);
+}
+
+/// The versions other than `own` in which owners wrote that `old` and `new` both know.
+pub fn other_versions(old: &Value, new: &Value, own: &str) -> Vec<String> {
+    versions::others(old, new, own)
+}
+
+/// Forgets the owners who wrote in a version that is no more.
+pub fn forget_version(object: &mut Value, version: &str) {
+    versions::forget(object, version);
+}
+
+/// Takes from the owners who wrote in `version` what has changed, as that version sees it. `old` is
+/// what was stored and `object` what is to be stored, in the version of the request; `seen` are both in
+/// `version`. Answers the conflicts, which are for an apply that is not forced.
+pub fn yield_in_version(
+    schema: &Schema,
+    version: &str,
+    seen: [&Value; 2],
+    old: &Value,
+    object: &mut Value,
+) -> Option<ApplyError> {
+    let change = versions::Change { schema, version, old: seen[0], new: seen[1] };
+    versions::yield_in(&change, old, object)
 }
 
 /// The paths that a writer through this (sub)resource can not own (`spec` through `status`,

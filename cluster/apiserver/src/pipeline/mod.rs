@@ -2,6 +2,7 @@
 //! before it by value, so that none can be skipped.
 
 mod commit;
+mod owners;
 mod stages;
 
 pub(crate) use commit::{Committed, overwrite, overwrite_with, put, remove, remove_with};

@@ -130,9 +130,16 @@ async fn diff(write: &Write<'_>, view: &View, old: &Stored, patch: &Diff) -> Res
         version if version == old.object.revision.to_string() => {}
         _ => return Err(Failure::Final(write.modified(name))),
     }
-    let decoded = decode_patched(patched, write.resource, patch.duplicates.clone(), patch.validation)?;
+    let decoded = decode_patched(
+        patched,
+        write.resource,
+        (patch.kind, &patch.bytes),
+        patch.duplicates.clone(),
+        patch.validation,
+    )?;
     let decoded = Decoded::new(write.resource, decoded.object, decoded.warnings);
-    let valid = decoded.admit(write, view, Some(old))?.validate(write, view, Some(old))?;
+    let mut valid = decoded.admit(write, view, Some(old))?.validate(write, view, Some(old))?;
+    valid.yield_across_versions(write, old).await?;
     valid.update(write, view, old, false).await
 }
 
@@ -161,7 +168,13 @@ async fn apply(
         now,
     )?;
     let decoded = Decoded::applied(write.resource, merged);
-    let valid = decoded.admit(write, view, old.as_ref())?.validate(write, view, old.as_ref())?;
+    let mut valid = decoded.admit(write, view, old.as_ref())?.validate(write, view, old.as_ref())?;
+    if let Some(old) = &old
+        && let Some(conflicts) = valid.yield_across_versions(write, old).await?
+        && !force
+    {
+        return Err(Failure::Final(conflicts));
+    }
     if old.is_none() {
         super::create::refuse_terminating(write)?;
     }

@@ -50,7 +50,8 @@ pub(crate) async fn scale(call: &Call) -> Result<Reply, Status> {
         let conditional = !is_patch && !version.is_empty();
         let next = write_scale(write.resource, &current, &scale)?;
         let decoded = Decoded::new(write.resource, next, Vec::new());
-        let valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        let mut valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        valid.yield_across_versions(write, &old).await?;
         valid.update(write, &view, &old, conditional).await
     })
     .await?;
@@ -95,7 +96,12 @@ async fn apply(call: &Call) -> Result<Reply, Status> {
         )
         .map_err(|status| as_of_scale(status, &write.resource.api_version()))?;
         let decoded = Decoded::applied(write.resource, merged);
-        let valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        let mut valid = decoded.admit(write, &view, Some(&old))?.validate(write, &view, Some(&old))?;
+        if let Some(conflicts) = valid.yield_across_versions(write, &old).await?
+            && !force
+        {
+            return Err(Failure::Final(as_of_scale(conflicts, &write.resource.api_version())));
+        }
         valid.update(write, &view, &old, false).await
     })
     .await?;

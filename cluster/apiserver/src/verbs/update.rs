@@ -63,7 +63,8 @@ fn check_identity(call: &Call, object: &mut Value) -> Result<(), Status> {
 async fn replace(write: &Write<'_>, view: &View, old: &Stored, object: &Value) -> Result<Committed, Failure> {
     let conditional = check_preconditions(write, old, object)?;
     let decoded = Decoded::new(write.resource, object.clone(), Vec::new());
-    let valid = decoded.admit(write, view, Some(old))?.validate(write, view, Some(old))?;
+    let mut valid = decoded.admit(write, view, Some(old))?.validate(write, view, Some(old))?;
+    valid.yield_across_versions(write, old).await?;
     valid.update(write, view, old, conditional).await
 }
 

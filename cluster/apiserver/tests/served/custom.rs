@@ -218,6 +218,44 @@ async fn a_webhook_converts_between_versions() {
     cluster.stop().await;
 }
 
+/// The fields that a manager owns, in the version it wrote in.
+fn owned<'o>(object: &'o Value, manager: &str) -> Option<(&'o str, &'o Value)> {
+    let list = object["metadata"]["managedFields"].as_array()?;
+    let entry = list.iter().find(|e| e["manager"] == manager)?;
+    Some((entry["apiVersion"].as_str()?, &entry["fieldsV1"]["f:spec"]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_are_owned_in_the_version_of_their_writer() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let _converter = hosts(&cluster).await;
+    let at = |version: &str, manager: &str, more: &str| {
+        format!("{}/h?fieldManager={manager}{more}", path(version, "hosts"))
+    };
+    let first = object("v1", "Host", "h", json!({"hostPort": "a:80"})).to_string();
+    apply(&admin, &at("v1", "old", ""), &first).await.expect(201);
+    let second = object("v2", "Host", "h", json!({"host": "b"})).to_string();
+    let conflict = apply(&admin, &at("v2", "new", ""), &second).await.expect(409);
+    assert_eq!(conflict["message"], "Apply failed with 1 conflict: conflict with \"old\": .spec.hostPort");
+    // What changes nothing takes nothing.
+    let same = object("v2", "Host", "h", json!({"port": "80"})).to_string();
+    let both = apply(&admin, &at("v2", "new", ""), &same).await.expect(200);
+    assert_eq!(owned(&both, "old"), Some(("example.com/v1", &json!({"f:hostPort": {}}))));
+    assert_eq!(owned(&both, "new"), Some(("example.com/v2", &json!({"f:port": {}}))));
+    // Others' fields of the version of the request stay with them, too.
+    let merged = admin.merge(&at("v1", "third", ""), &json!({"metadata": {"labels": {"a": "b"}}})).await;
+    let merged = merged.expect(200);
+    assert_eq!(owned(&merged, "new"), Some(("example.com/v2", &json!({"f:port": {}}))));
+    let forced = apply(&admin, &at("v2", "new", "&force=true"), &second).await.expect(200);
+    assert_eq!(forced["spec"]["host"], "b");
+    assert_eq!(owned(&forced, "old"), None);
+    // A change in v1 is a change of what it means in v2.
+    let changed = admin.merge(&at("v1", "third", ""), &json!({"spec": {"hostPort": "c:81"}})).await;
+    assert_eq!(owned(&changed.expect(200), "new"), None);
+    cluster.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_webhook_may_not_do_is_refused() {
     let cluster = Cluster::start().await;
@@ -302,6 +340,18 @@ async fn fields_are_validated_as_the_client_asks() {
         message
             .ends_with(r#"strict decoding error: json patch duplicate field "[0].path", unknown field "y""#),
         "{message}"
+    );
+    // Of a strategic patch the patch is quoted.
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}});
+    admin.post(maps, &map).await.expect(201);
+    let headers = [("content-type", "application/strategic-merge-patch+json")];
+    let patch = r#"{"spec": {"x": [1, null]}, "data": {"b": "2"}}"#;
+    let path = format!("{maps}/m?fieldValidation=Strict");
+    let refused = admin.request(Method::PATCH, &path, &headers, patch).await.expect(422);
+    assert_eq!(
+        refused["message"],
+        r#" "" is invalid: patch: Invalid value: "map[data:map[b:2] spec:map[x:[1 <nil>]]]": strict decoding error: unknown field "spec""#
     );
     cluster.stop().await;
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use kube_cel::KubeCelExt;
 use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use kube_cel::cel::objects::{Key, Map as CelMap, OptionalValue};
-use kube_cel::cel::{Context, Program, Value as CelValue};
+use kube_cel::cel::{Context, ParseErrors, Program, Value as CelValue};
 use serde_json::Value;
 
 use super::formats::{self, Format};
@@ -243,8 +243,21 @@ fn field_path(text: &str) -> String {
     text.replace("['", "[").replace("']", "]")
 }
 
+/// Code points of an expression; what Kubernetes' own CEL library takes.
+const LONGEST: usize = 100_000;
+/// Errors of one expression that are told: each quotes its line.
+const TOLD: usize = 10;
+
 fn compiled(source: &str) -> Result<Program, String> {
-    let compile = || Program::compile(source).map_err(|e| e.to_string());
+    let size = source.chars().count();
+    if size > LONGEST {
+        return Err(format!("expression code point size exceeds limit: size: {size}, limit {LONGEST}"));
+    }
+    let told = |mut wrong: ParseErrors| {
+        wrong.errors.truncate(TOLD);
+        wrong.to_string()
+    };
+    let compile = || Program::compile(source).map_err(told);
     on_large_stack(compile).unwrap_or_else(|| Err("the compiler does not understand it".to_owned()))
 }
 

@@ -30,7 +30,7 @@ const LARGEST: usize = 16 << 10;
 /// Inputs of one target that others are made of.
 const CORPUS: usize = 1000;
 /// Of these the first ones are kept as files, when they are small.
-const KEPT: usize = 100;
+const KEPT: usize = 40;
 const KEPT_BYTES: usize = 1 << 10;
 
 fn folder(target: &Target) -> PathBuf {

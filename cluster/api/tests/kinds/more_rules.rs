@@ -265,6 +265,39 @@ const CORE: &[Row] = &[
     ),
 ];
 
+const EVENT: &str = "events.k8s.io/v1/events";
+
+/// Stricter in the new version than in `v1`.
+#[test]
+fn new_events() {
+    check(&[(
+        EVENT,
+        "{metadata: {name: e, namespace: ns}, type: Odd, deprecatedCount: 2, deprecatedFirstTimestamp: '2026-01-01T00:00:00Z', deprecatedSource: {host: h}, regarding: {namespace: ns}, series: {count: 1}}",
+        &[
+            "eventTime: Required value",
+            "type: Invalid value: \"\": has invalid value: Odd",
+            "firstTimestamp: Invalid value: \"\": needs to be unset",
+            "count: Invalid value: \"\": needs to be unset",
+            "source: Invalid value: \"\": needs to be unset",
+            "series.count: Invalid value: \"\": should be at least 2",
+            "series.lastObservedTime: Required value",
+        ],
+    )]);
+    let body = "{metadata: {name: e, namespace: ns}, type: Normal, eventTime: '2026-01-01T00:00:00.123456Z', regarding: {namespace: ns, name: p}, reason: R, action: A, note: n, reportingController: c, reportingInstance: i}";
+    let old = create(EVENT, body).unwrap();
+    update(EVENT, None, &old, |e| {
+        e["eventTime"] = "2026-01-01T00:00:00.123456000Z".into();
+        e["series"] = json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"});
+    })
+    .unwrap();
+    for (field, name) in
+        [("reason", "reason"), ("message", "message"), ("reportingComponent", "reportingController")]
+    {
+        let message = refusal(update(EVENT, None, &old, |e| e[field] = "x".into()));
+        assert!(message.contains(&format!("{name}: Invalid value: \"x\": field is immutable")), "{message}");
+    }
+}
+
 #[test]
 fn the_core() {
     check(CORE);

@@ -181,6 +181,19 @@ pub fn validate_update(
     }
 }
 
+/// Refusals that only the version of the request has, of a built-in kind that is stored in another one. The
+/// objects are in the stored version; `old` is what a change is about.
+pub fn validate_requested(requested: &Resource, object: &Value, old: Option<&Value>) -> Result<(), Status> {
+    if !requested.converts() {
+        return Ok(());
+    }
+    let errors = match old {
+        None => requested.strategy.validate_create(requested, object),
+        Some(old) => requested.strategy.validate_update(requested, object, old),
+    };
+    refuse(requested, object, errors)
+}
+
 fn refuse(resource: &Resource, object: &Value, mut errors: Vec<crate::FieldError>) -> Result<(), Status> {
     let mut seen: Vec<crate::FieldError> = Vec::new();
     errors.retain(|error| {

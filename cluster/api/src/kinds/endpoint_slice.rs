@@ -34,6 +34,8 @@ const ENDPOINT_SLICE_COLUMNS: &[Col] = &[
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_PORTS: usize = 20000;
 const MAX_ADDRESSES: usize = 100;
+const MAX_TOPOLOGY: usize = 16;
+const MAX_HINTS: usize = 8;
 
 struct EndpointSlice;
 
@@ -142,6 +144,37 @@ fn validate_endpoint(endpoint: &Value, kind: &str, path: &str, errors: &mut Erro
     if has(endpoint, "hostname") {
         errors.reasons(&format!("{path}.hostname"), host, names::label(host));
     }
+    let topology = get(endpoint, "deprecatedTopology");
+    if topology.as_object().is_some_and(|labels| labels.len() > MAX_TOPOLOGY) {
+        let count = topology.as_object().map_or(0, serde_json::Map::len);
+        errors.0.push(FieldError::too_many(format!("{path}.deprecatedTopology"), count, MAX_TOPOLOGY));
+    }
+    errors.labels(topology, &format!("{path}.deprecatedTopology"));
+    let nodes = |name: &str| names::subdomain(name);
+    hints(endpoint, "forZones", names::label_value, &format!("{path}.hints"), errors);
+    hints(endpoint, "forNodes", nodes, &format!("{path}.hints"), errors);
+}
+
+/// Whom an endpoint is for.
+fn hints(
+    endpoint: &Value,
+    field: &str,
+    reasons: impl Fn(&str) -> Vec<String>,
+    path: &str,
+    errors: &mut Errors,
+) {
+    let list = items(get(endpoint, "hints"), field);
+    let path = format!("{path}.{field}");
+    if list.len() > MAX_HINTS {
+        return errors.0.push(FieldError::too_many(path, list.len(), MAX_HINTS));
+    }
+    for (i, hint) in list.iter().enumerate() {
+        let (at, name) = (format!("{path}[{i}].name"), text(hint, "name"));
+        if list[..i].iter().any(|other| text(other, "name") == name) {
+            errors.duplicate(at.as_str(), name);
+        }
+        errors.reasons(&at, name, reasons(name));
+    }
 }
 
 fn validate_ports(ports: &[Value], errors: &mut Errors) {
@@ -161,8 +194,9 @@ fn validate_ports(ports: &[Value], errors: &mut Errors) {
         }
         seen.push(name);
         errors.one_of(&format!("{path}.protocol"), text(port, "protocol"), &["SCTP", "TCP", "UDP"]);
-        if let Some(number) = int(port, "port") {
-            errors.port(&format!("{path}.port"), number);
+        let protocol = text(port, "appProtocol");
+        if has(port, "appProtocol") {
+            errors.reasons(&format!("{path}.appProtocol"), protocol, names::qualified(protocol));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Endpoints.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -12,7 +14,7 @@ use super::builtin::{Builtin, Col};
 use super::warn;
 use crate::names;
 use crate::table::{age_cell, name_cell};
-use crate::value::{int, items, items_mut, set_text, text};
+use crate::value::{get, int, items, items_mut, set_text, text};
 
 pub const ENDPOINTS: Builtin = Builtin::new("", "v1", "Endpoints", "endpoints", "fWeeMqaN/OA=")
     .namespaced()
@@ -74,6 +76,9 @@ fn validate_subset(subset: &Value, path: &str, errors: &mut Errors) {
             if !name.is_empty() {
                 errors.reasons(&format!("{path}.hostname"), name, names::label(name));
             }
+            if let Some(node) = get(address, "nodeName").as_str() {
+                errors.reasons(&format!("{path}.nodeName"), node, names::subdomain(node));
+            }
         }
     }
     let ports = items(subset, "ports");
@@ -86,6 +91,9 @@ fn validate_subset(subset: &Value, path: &str, errors: &mut Errors) {
         }
         errors.port(&format!("{path}.port"), int(port, "port").unwrap_or_default());
         errors.one_of(&format!("{path}.protocol"), text(port, "protocol"), &["SCTP", "TCP", "UDP"]);
+        if let Some(protocol) = get(port, "appProtocol").as_str() {
+            errors.reasons(&format!("{path}.appProtocol"), protocol, names::qualified(protocol));
+        }
     }
 }
 
@@ -97,15 +105,27 @@ pub fn endpoint_ip(value: &str, path: &str, errors: &mut Errors) {
     let detail = match ip {
         ip if ip.is_unspecified() => format!("may not be unspecified ({ip})"),
         ip if ip.is_loopback() => "may not be in the loopback range (127.0.0.0/8, ::1/128)".into(),
-        std::net::IpAddr::V4(ip) if ip.is_link_local() => {
-            "may not be in the link-local range (169.254.0.0/16, fe80::/10)".into()
-        }
-        std::net::IpAddr::V4(ip) if ip.octets()[..3] == [224, 0, 0] => {
+        ip if is_link_local(ip) => "may not be in the link-local range (169.254.0.0/16, fe80::/10)".into(),
+        ip if is_local_multicast(ip) => {
             "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)".into()
         }
         _ => return,
     };
     errors.invalid(path, value, detail);
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+fn is_local_multicast(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(ip) => ip.octets()[0] == 0xff && ip.octets()[1] & 0x0f == 2,
+    }
 }
 
 /// The first three addresses, with ports.

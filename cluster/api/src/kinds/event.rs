@@ -12,7 +12,7 @@ use super::builtin::{Builtin, Col};
 use crate::meta;
 use crate::names;
 use crate::table::{since, text_cell};
-use crate::value::{get, has, int, remove, set_default, text};
+use crate::value::{get, has, int, remove, same, set_default, text};
 
 pub const EVENT: Builtin = Builtin::new("", "v1", "Event", "events", "r2yiGXH7wu8=")
     .namespaced()
@@ -134,6 +134,19 @@ fn validate_new(object: &Value, errors: &mut Errors) {
     }
 }
 
+fn validate_series(object: &Value, errors: &mut Errors) {
+    let series = get(object, "series");
+    if series.is_null() {
+        return;
+    }
+    if int(series, "count").unwrap_or_default() < 2 {
+        errors.invalid("series.count", "", "should be at least 2");
+    }
+    if !has(series, "lastObservedTime") {
+        errors.required("series.lastObservedTime", "");
+    }
+}
+
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {
     let first = match has(object, "firstTimestamp") {
         true => since(get(object, "firstTimestamp"), now),
@@ -189,7 +202,64 @@ const RENAMED: [(&str, &str); 7] = [
 
 struct NewEvent;
 
+/// What of an event stays as it is.
+const FIXED: [&str; 13] = [
+    "involvedObject",
+    "reason",
+    "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
+    "type",
+    "eventTime",
+    "action",
+    "related",
+    "reportingComponent",
+    "reportingInstance",
+];
+
 impl Strategy for NewEvent {
+    /// Stricter than for `v1`: what that has besides is not to be set.
+    fn validate_create(&self, _r: &Resource, object: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        validate_series(object, &mut errors);
+        if !has(object, "eventTime") {
+            errors.required("eventTime", "");
+        }
+        let kind = text(object, "type");
+        if !matches!(kind, "Normal" | "Warning") {
+            errors.invalid("type", "", format!("has invalid value: {kind}"));
+        }
+        let source = ["component", "host"].iter().any(|field| !text(get(object, "source"), field).is_empty());
+        for (field, given) in [
+            ("firstTimestamp", has(object, "firstTimestamp")),
+            ("lastTimestamp", has(object, "lastTimestamp")),
+            ("count", int(object, "count").unwrap_or_default() != 0),
+            ("source", source),
+        ] {
+            if given {
+                errors.invalid(field, "", "needs to be unset");
+            }
+        }
+        errors.0
+    }
+
+    fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        if !same(get(new, "series"), get(old, "series")) {
+            validate_series(new, &mut errors);
+        }
+        // Clients may write fewer digits than they read.
+        let micros = |o: &Value| meta::parse_time(text(o, "eventTime")).map(|at| at.as_microsecond());
+        let moment = |field: &str| field == "eventTime" && micros(new) == micros(old);
+        for field in FIXED.iter().filter(|field| !same(&new[**field], &old[**field]) && !moment(field)) {
+            let name = if *field == "reportingComponent" { "reportingController" } else { field };
+            errors.invalid(name, new[*field].clone(), meta::IMMUTABLE);
+        }
+        errors.0
+    }
+
     fn convert_stored(&self, r: &Resource, mut stored: Value) -> Value {
         for (old, new) in RENAMED {
             if let Some(value) = remove(&mut stored, old) {

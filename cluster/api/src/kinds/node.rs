@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::checks::Errors;
-use crate::field::FieldError;
+use crate::field::{FieldError, FieldErrorKind};
 use crate::resource::Resource;
 use crate::strategy::Strategy;
 
@@ -54,8 +54,13 @@ impl Strategy for Node {
         let mut errors = Errors::default();
         validate_taints(items(object, "spec.taints"), "metadata.taints", &mut errors);
         validate_resources(object, &mut errors);
+        let mut families = Vec::new();
         for (i, cidr) in texts(object, "spec.podCIDRs").enumerate() {
-            errors.cidr(&format!("spec.podCIDRs[{i}]"), cidr);
+            families.push(errors.cidr(&format!("spec.podCIDRs[{i}]"), cidr).map(|c| c.addr().is_ipv4()));
+        }
+        if families.len() > 2 || families.len() == 2 && families[0] == families[1] {
+            let detail = "may specify no more than one CIDR for each IP family";
+            errors.invalid("spec.podCIDRs", get(object, "spec.podCIDRs").clone(), detail);
         }
         errors.0
     }
@@ -67,6 +72,9 @@ impl Strategy for Node {
             && items(old, "spec.podCIDRs") != items(new, "spec.podCIDRs")
         {
             errors.forbidden("spec.podCIDRs", detail);
+        }
+        if text(new, "spec.externalID") != text(old, "spec.externalID") {
+            errors.forbidden("spec.externalID", "may not be updated");
         }
         let provider = text(old, "spec.providerID");
         if !provider.is_empty() && provider != text(new, "spec.providerID") {
@@ -185,7 +193,9 @@ fn validate_taints(taints: &[Value], path: &str, errors: &mut Errors) {
         }
         errors.one_of(&format!("{path}.effect"), effect, &EFFECTS);
         if seen.contains(&(key, effect)) {
-            errors.duplicate(path, taint.clone());
+            let detail = "taints must be unique by key and effect pair";
+            let kind = FieldErrorKind::Duplicate;
+            errors.0.push(FieldError::new(kind, path, taint.clone(), detail));
         }
         seen.push((key, effect));
     }

@@ -12,8 +12,9 @@ use crate::strategy::Strategy;
 use super::builtin::{Builtin, Col, GET_PATCH_UPDATE};
 use super::{pod_spec, volume_spec, warn};
 use crate::meta;
+use crate::names;
 use crate::table::{age_cell, name_cell, text_cell};
-use crate::value::{copy, get, has, items, same, set, set_default, set_text, text, texts};
+use crate::value::{copy, get, has, items, members, same, set, set_default, set_text, text, texts};
 
 pub const PERSISTENT_VOLUME_CLAIM: Builtin =
     Builtin::new("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", "QWTyNDq0dC4=")
@@ -86,28 +87,26 @@ impl Strategy for Claim {
 
     fn validate_update(&self, _r: &Resource, new: &Value, old: &Value) -> Vec<FieldError> {
         let mut errors = Errors::default();
-        const REQUEST: &str = "spec.resources.requests.storage";
-        let mut munged = new.clone();
-        if text(old, "spec.volumeName").is_empty() {
-            copy(old, &mut munged, "spec.volumeName");
+        claim_changes(new, old, &mut errors);
+        claim_sizes(new, old, &mut errors);
+        if !same(get(new, "spec.volumeMode"), get(old, "spec.volumeMode")) {
+            errors.invalid("volumeMode", get(new, "spec.volumeMode").clone(), meta::IMMUTABLE);
         }
-        if !has(old, "spec.storageClassName") {
-            copy(old, &mut munged, "spec.storageClassName");
+        const CLASS: &str = "spec.volumeAttributesClassName";
+        let wanted = get(new, CLASS).as_str();
+        if has(old, "status.currentVolumeAttributesClassName") && wanted.is_none_or(str::is_empty) {
+            let what = if wanted.is_none() { "nil" } else { "empty string" };
+            let detail = format!(
+                "update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
+            );
+            errors.forbidden(CLASS, detail);
         }
-        let bound = text(new, "status.phase") == "Bound";
-        if bound {
-            copy(old, &mut munged, REQUEST);
-            copy(old, &mut munged, "spec.volumeAttributesClassName");
-        }
-        if !same(get(&munged, "spec"), get(old, "spec")) {
-            let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
-            errors.forbidden("spec", detail);
-        }
-        let quantity = |o: &Value| crate::quantity::Quantity::parse(text(o, REQUEST)).ok();
-        if bound && quantity(new) < quantity(old) && quantity(new) < status_size(old) {
-            let detail = "field can not be less than status.capacity";
-            errors.forbidden("spec.resources.requests.storage", detail);
-        }
+        errors.0
+    }
+
+    fn validate_subresource(&self, _r: &Resource, _s: &str, new: &Value, _old: &Value) -> Vec<FieldError> {
+        let mut errors = Errors::default();
+        claim_status(get(new, "status"), &mut errors);
         errors.0
     }
 
@@ -141,8 +140,81 @@ impl Strategy for Claim {
     }
 }
 
-fn status_size(object: &Value) -> Option<crate::quantity::Quantity> {
-    crate::quantity::Quantity::parse(text(object, "status.capacity.storage")).ok()
+/// The spec stays, but for what a controller fills in once and what a bound claim may ask for anew.
+fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
+    const CLASS: &str = "spec.storageClassName";
+    let mut compared = new.clone();
+    if text(old, "spec.volumeName").is_empty() {
+        copy(old, &mut compared, "spec.volumeName");
+    }
+    let annotation = |o: &Value| get(o, "metadata.annotations").get(STORAGE_CLASS.0).cloned();
+    let (was, is) = (annotation(old), annotation(new));
+    let named = get(new, CLASS);
+    let fits = was.as_ref().is_none_or(|was| was == named);
+    if !has(old, CLASS) && has(new, CLASS) && fits {
+        copy(old, &mut compared, CLASS);
+    }
+    // The annotation may go when the field takes its place.
+    let replaced = was.as_ref() == Some(named) && !has(old, CLASS) && (is.is_none() || is == was);
+    if is != was && !replaced {
+        let at = format!("metadata.annotations.{}", STORAGE_CLASS.0);
+        errors.invalid(at, is.unwrap_or_else(|| "".into()), meta::IMMUTABLE);
+    }
+    if text(new, "status.phase") == "Bound" {
+        copy(old, &mut compared, "spec.resources.requests.storage");
+        copy(old, &mut compared, "spec.volumeAttributesClassName");
+    }
+    if !same(get(&compared, "spec"), get(old, "spec")) {
+        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+        errors.forbidden("spec", detail);
+    }
+}
+
+/// A claim may ask for less again when its volume could not be made larger, but not for what it has.
+fn claim_sizes(new: &Value, old: &Value, errors: &mut Errors) {
+    const REQUEST: &str = "spec.resources.requests.storage";
+    let size = |object: &Value, path: &str| crate::amounts::quantity(get(object, path));
+    let (is, was) = (size(new, REQUEST), size(old, REQUEST));
+    if is < was && is <= size(old, "status.capacity.storage") {
+        errors.forbidden(REQUEST, "field can not be less than status.capacity");
+    }
+}
+
+fn claim_status(status: &Value, errors: &mut Errors) {
+    const STATES: [&str; 5] = [
+        "ControllerResizeInProgress",
+        "ControllerResizeInfeasible",
+        "NodeResizeInProgress",
+        "NodeResizeInfeasible",
+        "NodeResizePending",
+    ];
+    let amount = |value: &Value, path: String, errors: &mut Errors| {
+        let negative = crate::amounts::quantity(value).filter(|q| q.is_negative());
+        if let Some(quantity) = negative {
+            errors.invalid(path, quantity.value(), "must be a valid resource quantity");
+        }
+    };
+    let known = |name: &str, path: &str, errors: &mut Errors| {
+        let native = !name.contains('/') || name.contains("kubernetes.io/");
+        errors.reasons(path, name, names::qualified(name));
+        if native && name != "storage" {
+            errors.0.push(FieldError::not_supported(path, name, ["storage"]));
+        }
+    };
+    for (name, value) in members(status, "capacity") {
+        amount(value, format!("status.capacity[{name}]"), errors);
+    }
+    for (name, state) in members(status, "allocatedResourceStatuses") {
+        const AT: &str = "status.allocatedResourceStatuses";
+        known(name, AT, errors);
+        if !state.as_str().is_some_and(|state| STATES.contains(&state)) {
+            errors.0.push(FieldError::not_supported(AT, name.as_str(), STATES));
+        }
+    }
+    for (name, value) in members(status, "allocatedResources") {
+        known(name, "status.allocatedResources", errors);
+        amount(value, format!("status.allocatedResources[{name}]"), errors);
+    }
 }
 
 struct Volume;

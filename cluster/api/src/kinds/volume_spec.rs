@@ -7,7 +7,7 @@ use super::pod_spec;
 use crate::field::FieldError;
 use crate::meta::IMMUTABLE;
 use crate::names;
-use crate::value::{flag, get, has, int, items, members, remove, same, text, texts};
+use crate::value::{flag, get, has, int, items, members, remove, same, text};
 
 /// Sources of a persistent volume, in the order in which the first of several counts, with the fields
 /// that each must have.
@@ -137,18 +137,10 @@ fn with_stable_labels(spec: &Value) -> String {
 
 fn access_modes(spec: &Value, path: &str, errors: &mut Errors) {
     let path = format!("{path}.accessModes");
-    let modes: Vec<&str> = texts(spec, "accessModes").collect();
-    if modes.is_empty() {
+    if items(spec, "accessModes").is_empty() {
         errors.required(path.as_str(), "");
     }
-    for mode in &modes {
-        errors.one_of_or_empty(&path, mode, &pod_spec::ACCESS_MODES);
-    }
-    let alone = |mode: &&str| *mode == "ReadWriteOncePod";
-    let shared = |mode: &&str| !alone(mode) && pod_spec::ACCESS_MODES.contains(mode);
-    if modes.iter().any(alone) && modes.iter().any(shared) {
-        errors.forbidden(path, "may not use ReadWriteOncePod with other access modes");
-    }
+    pod_spec::access_modes(spec, &path, errors);
 }
 
 fn capacity(capacity: &Value, path: &str, errors: &mut Errors) {

@@ -67,6 +67,7 @@ pub fn create_warned(r: &Resource, body: &Value) -> Result<(Value, Vec<String>),
     let mut object = r.convert_to_stored(decoded.object);
     default(r, &mut object);
     prepare_create(r, &mut object, &ctx(r))?;
+    pipeline::validate_requested(r, &object, None)?;
     let warnings = pipeline::validate_create(r, &object)?;
     object["metadata"]["resourceVersion"] = "7".into();
     Ok((object, warnings))
@@ -92,6 +93,7 @@ pub fn update_in(
     change(&mut new);
     default(r, &mut new);
     prepare_update(r, subresource, &mut new, old, &ctx(r))?;
+    pipeline::validate_requested(r, &new, Some(old))?;
     pipeline::validate_update(r, subresource, &new, old)?;
     Ok(new)
 }

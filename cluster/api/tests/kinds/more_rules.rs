@@ -218,3 +218,131 @@ fn requests_for_certificates() {
         "spec.controller: Invalid value: \"a.b/d\": field is immutable",
     );
 }
+
+const CLAIM: &str = "/v1/persistentvolumeclaims";
+
+const CORE: &[Row] = &[
+    (
+        CLAIM,
+        "{metadata: {name: c}, spec: {accessModes: [ReadWriteOncePod, ReadOnlyMany, Any], resources: {requests: {storage: '-1'}}, volumeAttributesClassName: A_, dataSource: {kind: K, name: n}, dataSourceRef: {apiGroup: A_, kind: K, name: n}}}",
+        &[
+            "spec.accessModes: Unsupported value: \"Any\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
+            "spec.accessModes: Forbidden: may not use ReadWriteOncePod with other access modes",
+            "spec.resources[storage]: Invalid value: \"-1\": must be greater than zero",
+            "spec.volumeAttributesClassName: Invalid value: \"A_\"",
+            "spec.dataSource: Invalid value: \"K\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",
+            "spec.dataSourceRef.apiGroup: Invalid value: \"A_\"",
+            "spec: Invalid value: \"spec.dataSource\": must match dataSourceRef",
+        ],
+    ),
+    (
+        "/v1/endpoints",
+        "{metadata: {name: e}, subsets: [{addresses: [{ip: 'fe80::1', nodeName: A}, {ip: 'ff02::1'}], ports: [{port: 80, appProtocol: 'a b'}]}]}",
+        &[
+            "subsets[0].addresses[0].ip: Invalid value: \"fe80::1\": may not be in the link-local range (169.254.0.0/16, fe80::/10)",
+            "subsets[0].addresses[0].nodeName: Invalid value: \"A\"",
+            "subsets[0].addresses[1].ip: Invalid value: \"ff02::1\": may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+            "subsets[0].ports[0].appProtocol: Invalid value: \"a b\"",
+        ],
+    ),
+    (
+        "discovery.k8s.io/v1/endpointslices",
+        "{metadata: {name: e}, addressType: IPv4, ports: [{name: p, appProtocol: 'a b'}], endpoints: [{addresses: [10.0.0.1], deprecatedTopology: {'a b': c}, hints: {forZones: [{name: z}, {name: z}], forNodes: [{name: N}]}}]}",
+        &[
+            "ports[0].appProtocol: Invalid value: \"a b\"",
+            "endpoints[0].deprecatedTopology: Invalid value: \"a b\"",
+            "endpoints[0].hints.forZones[1].name: Duplicate value: \"z\"",
+            "endpoints[0].hints.forNodes[0].name: Invalid value: \"N\"",
+        ],
+    ),
+    (
+        "/v1/nodes",
+        "{metadata: {name: n}, spec: {podCIDR: 10.0.0.0/24, podCIDRs: [10.0.0.0/24, 10.0.1.0/24], taints: [{key: k, effect: NoSchedule}, {key: k, effect: NoSchedule}]}}",
+        &[
+            "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.1.0/24\"]: may specify no more than one CIDR for each IP family",
+            "taints must be unique by key and effect pair",
+        ],
+    ),
+];
+
+const EVENT: &str = "events.k8s.io/v1/events";
+
+/// Stricter in the new version than in `v1`.
+#[test]
+fn new_events() {
+    check(&[(
+        EVENT,
+        "{metadata: {name: e, namespace: ns}, type: Odd, deprecatedCount: 2, deprecatedFirstTimestamp: '2026-01-01T00:00:00Z', deprecatedSource: {host: h}, regarding: {namespace: ns}, series: {count: 1}}",
+        &[
+            "eventTime: Required value",
+            "type: Invalid value: \"\": has invalid value: Odd",
+            "firstTimestamp: Invalid value: \"\": needs to be unset",
+            "count: Invalid value: \"\": needs to be unset",
+            "source: Invalid value: \"\": needs to be unset",
+            "series.count: Invalid value: \"\": should be at least 2",
+            "series.lastObservedTime: Required value",
+        ],
+    )]);
+    let body = "{metadata: {name: e, namespace: ns}, type: Normal, eventTime: '2026-01-01T00:00:00.123456Z', regarding: {namespace: ns, name: p}, reason: R, action: A, note: n, reportingController: c, reportingInstance: i}";
+    let old = create(EVENT, body).unwrap();
+    update(EVENT, None, &old, |e| {
+        e["eventTime"] = "2026-01-01T00:00:00.123456000Z".into();
+        e["series"] = json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"});
+    })
+    .unwrap();
+    for (field, name) in
+        [("reason", "reason"), ("message", "message"), ("reportingComponent", "reportingController")]
+    {
+        let message = refusal(update(EVENT, None, &old, |e| e[field] = "x".into()));
+        assert!(message.contains(&format!("{name}: Invalid value: \"x\": field is immutable")), "{message}");
+    }
+}
+
+#[test]
+fn the_core() {
+    check(CORE);
+}
+
+#[test]
+fn claims_change_as_they_may() {
+    let body = "{metadata: {name: c}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 2Gi}}, volumeAttributesClassName: v}}";
+    let mut bound = create(CLAIM, body).unwrap();
+    bound["status"] =
+        json!({"phase": "Bound", "capacity": {"storage": "1Gi"}, "currentVolumeAttributesClassName": "v"});
+    let resize = |old: &serde_json::Value, size: &str| {
+        update(CLAIM, None, old, |c| c["spec"]["resources"]["requests"]["storage"] = size.into())
+    };
+    // Back from an expansion that failed, but not to what is there.
+    resize(&bound, "1500Mi").unwrap();
+    resize(&bound, "3Gi").unwrap();
+    let message = refusal(resize(&bound, "1Gi"));
+    assert!(
+        message.contains(
+            "spec.resources.requests.storage: Forbidden: field can not be less than status.capacity"
+        ),
+        "{message}"
+    );
+    let message = refusal(update(CLAIM, None, &bound, |c| {
+        c["spec"]["volumeAttributesClassName"] = json!(null);
+    }));
+    assert!(
+        message
+            .contains("update to nil is forbidden when status.currentVolumeAttributesClassName is not nil"),
+        "{message}"
+    );
+    let mut beta = bound.clone();
+    beta["metadata"]["annotations"] = json!({"volume.beta.kubernetes.io/storage-class": "s"});
+    let class = |name: &str| update(CLAIM, None, &beta, |c| c["spec"]["storageClassName"] = name.into());
+    class("s").unwrap();
+    let message = refusal(class("t"));
+    assert!(message.contains("spec: Forbidden: spec is immutable after creation"), "{message}");
+    let message = refusal(update(CLAIM, Some("status"), &bound, |c| {
+        c["status"]["allocatedResourceStatuses"] = json!({"cpu": "Waiting"});
+    }));
+    assert!(
+        message.contains(
+            "status.allocatedResourceStatuses: Unsupported value: \"cpu\": supported values: \"storage\""
+        ),
+        "{message}"
+    );
+}

@@ -1,7 +1,8 @@
 //! The stages between the client's bytes and the store's transaction.
 
 use api::pipeline::{
-    default, prepare_create, prepare_update, track_update, validate_create, validate_update,
+    default, prepare_create, prepare_update, track_update, validate_create, validate_requested,
+    validate_update,
 };
 use api::{Resource, Status};
 use serde_json::Value;
@@ -78,6 +79,9 @@ impl Admitted {
         let value = old.map(|o| &o.value);
         // Addresses and ports come before validation, which wants to see them.
         alloc::allocate(write, view, &mut self.object, value, &mut companions)?;
+        if write.subresource.is_none() {
+            validate_requested(write.resource, &self.object, value)?;
+        }
         let warnings = match value {
             None => validate_create(write.storage, &self.object)?,
             Some(old) => validate_update(write.storage, write.subresource, &self.object, old)?,

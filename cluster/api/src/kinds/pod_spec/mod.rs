@@ -16,5 +16,5 @@ pub use defaults::{
 pub use placement::{EFFECTS, node_selector, toleration};
 pub use qos::qos_class;
 pub use spec::{Holder, validate_spec, validate_template, validate_template_value};
-pub use volumes::{ACCESS_MODES, no_backsteps, validate_claim_spec};
+pub use volumes::{access_modes, no_backsteps, validate_claim_spec};
 pub use warnings::{VOLUMES as DEPRECATED_VOLUMES, of_template, of_workload, warnings};

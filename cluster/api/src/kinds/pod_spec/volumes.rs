@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::spec::Holder;
+use crate::field::FieldError;
 use crate::kinds::checks::Errors;
 use crate::names;
 use crate::quantity::Quantity;
@@ -290,30 +291,73 @@ pub fn validate_claim_spec(spec: &Value, path: &str, errors: &mut Errors) {
     if items(spec, "accessModes").is_empty() {
         errors.required(at.as_str(), "at least 1 access mode is required");
     }
-    for mode in texts(spec, "accessModes") {
-        errors.one_of_or_empty(&at, mode, &ACCESS_MODES);
-    }
     errors.label_selector(get(spec, "selector"), &format!("{path}.selector"));
+    access_modes(spec, &at, errors);
     let request = get(spec, "resources.requests.storage");
-    let at = format!("{path}.resources");
-    match request.is_null() {
-        true => errors.required(format!("{at}[storage]"), ""),
-        false => {
-            let at = format!("{at}[storage]");
-            let quantity = errors.quantity(request, &at);
-            if quantity.is_some_and(|q| q.is_zero()) {
-                errors.invalid(at, request.clone(), "must be greater than zero");
-            }
+    let at = format!("{path}.resources[storage]");
+    match crate::amounts::quantity(request) {
+        None => errors.required(at, ""),
+        Some(amount) if amount.is_zero() || amount.is_negative() => {
+            errors.invalid(at, request.clone(), "must be greater than zero");
         }
+        Some(_) => {}
     }
-    let class = text(spec, "storageClassName");
-    if !class.is_empty() {
-        errors.reasons(&format!("{path}.storageClassName"), class, names::subdomain(class));
+    for field in ["storageClassName", "volumeAttributesClassName"] {
+        let class = text(spec, field);
+        if !class.is_empty() {
+            errors.reasons(&format!("{path}.{field}"), class, names::subdomain(class));
+        }
     }
     let mode = text(spec, "volumeMode");
     errors.one_of_or_empty(&format!("{path}.volumeMode"), mode, &["Block", "Filesystem"]);
-    if has(spec, "dataSource") {
-        errors.present(get(spec, "dataSource"), &format!("{path}.dataSource"), "name");
-        errors.present(get(spec, "dataSource"), &format!("{path}.dataSource"), "kind");
+    data_sources(spec, path, errors);
+}
+
+/// Known modes; one of them is for a single pod and stands alone.
+pub fn access_modes(spec: &Value, path: &str, errors: &mut Errors) {
+    let modes: Vec<&str> = texts(spec, "accessModes").collect();
+    for mode in &modes {
+        if !ACCESS_MODES.contains(mode) {
+            errors.0.push(FieldError::not_supported(path, *mode, ACCESS_MODES));
+        }
+    }
+    let alone = |mode: &&str| *mode == "ReadWriteOncePod";
+    let shared = |mode: &&str| !alone(mode) && ACCESS_MODES.contains(mode);
+    if modes.iter().any(alone) && modes.iter().any(shared) {
+        errors.forbidden(path, "may not use ReadWriteOncePod with other access modes");
+    }
+}
+
+/// What a claim's volume is filled with: said in one of two fields, or the same in both.
+fn data_sources(spec: &Value, path: &str, errors: &mut Errors) {
+    let (source, reference) = (get(spec, "dataSource"), get(spec, "dataSourceRef"));
+    for (field, of) in [("dataSource", source), ("dataSourceRef", reference)] {
+        if of.is_null() {
+            continue;
+        }
+        let (at, group, kind) = (format!("{path}.{field}"), text(of, "apiGroup"), text(of, "kind"));
+        errors.present(of, &at, "name");
+        errors.present(of, &at, "kind");
+        if group.is_empty() && kind != "PersistentVolumeClaim" {
+            let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            errors.invalid(at.as_str(), kind, detail);
+        }
+        if !group.is_empty() {
+            errors.reasons(&format!("{at}.apiGroup"), group, names::subdomain(group));
+        }
+        let namespace = text(of, "namespace");
+        if !namespace.is_empty() {
+            errors.reasons(&format!("{at}.namespace"), namespace, names::label(namespace));
+        }
+    }
+    if source.is_null() || reference.is_null() {
+        return;
+    }
+    let same = |field: &str| get(source, field) == get(reference, field);
+    let shown = format!("{path}.dataSource");
+    if !text(reference, "namespace").is_empty() {
+        errors.invalid(path, shown, "may not be specified when dataSourceRef.namespace is specified");
+    } else if !(same("apiGroup") && same("kind") && same("name")) {
+        errors.invalid(path, shown, "must match dataSourceRef");
     }
 }

@@ -173,7 +173,8 @@ fn healthy(batch: &Batch) -> Result<bool, String> {
         if summary.failed.is_empty() {
             "no violation".to_owned()
         } else {
-            format!("{} seeds with violations", summary.failed.len())
+            let not_judged: usize = summary.failed.values().map(|found| invariants::not_judged(found)).sum();
+            format!("{} seeds with violations, {not_judged} groups of keys not judged", summary.failed.len())
         }
     );
     Ok(summary.failed.is_empty())
@@ -215,6 +216,11 @@ fn check(path: &PathBuf) -> Result<bool, String> {
     for violation in &violations {
         println!("{}: {}", violation.invariant, violation.text);
     }
-    println!("{} records, {} violations", records.len(), violations.len());
+    let not_judged = invariants::not_judged(&violations);
+    println!(
+        "{} records, {not_judged} groups of keys not judged, {} violations",
+        records.len(),
+        violations.len()
+    );
     Ok(violations.is_empty())
 }

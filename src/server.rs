@@ -228,13 +228,27 @@ async fn serve(settings: &Settings, stop: &CancellationToken) -> Result<()> {
         return outcome;
     }
     tracing::info!("stopping");
+    store.leave().await;
+    let stopped = tokio::select! {
+        stopped = stop_in_order(components, &store, api) => stopped,
+        // The others stop, too: there is nobody to hand anything to, and nothing can be written.
+        () = store.abandoned() => Ok(()),
+    };
+    store.shutdown().await;
+    stopped
+}
+
+/// Gives up what this server leads, and lets requests that are under way end.
+async fn stop_in_order(
+    components: Components,
+    store: &store::Store,
+    api: apiserver::Apiserver,
+) -> Result<()> {
     components.stop().await?;
-    // Hands the leadership over before this member goes away.
     if let Err(error) = store.transfer_leadership().await {
         tracing::info!(%error, "leadership not handed over");
     }
     api.shutdown().await;
-    store.shutdown().await;
     Ok(())
 }
 

@@ -7,6 +7,9 @@ use super::facts::{Facts, Operation};
 use super::linearizability::{self, Act, Condition, Explained, Timed};
 use crate::history::{Call, Guard, Op, Outcome, Token};
 
+/// How a sentence begins that is about a history in which nothing wrong was found, nor anything right.
+pub const NOT_JUDGED: &str = "not judged";
+
 pub fn check(facts: &Facts) -> Vec<String> {
     let mut broken = real_time(facts);
     for keys in groups(facts) {
@@ -37,7 +40,12 @@ pub fn check(facts: &Facts) -> Vec<String> {
                     text.unwrap_or_default()
                 ));
             }
-            Explained::Unknown => tracing::warn!(?keys, "too many orders: this group was not judged"),
+            Explained::Unknown => {
+                let acts = timed.len();
+                broken.push(format!(
+                    "{NOT_JUDGED}: {acts} operations on {keys:?} have too many possible orders"
+                ));
+            }
         }
     }
     broken
@@ -169,5 +177,25 @@ fn condition(facts: &Facts, guard: &Guard, key: usize) -> Condition {
             let tokens = facts.epochs.iter().filter(|(_, known)| *known == epoch).map(|(token, _)| *token);
             Condition::OneOf { key, tokens: tokens.collect() }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::history::{Call, Op, Outcome, Record, Seen, What};
+
+    /// So many writes without an answer can have happened in too many orders to try them all.
+    #[test]
+    fn a_history_too_large_to_be_judged_fails() {
+        let put = |token| Op::Put { key: "k".to_owned(), token, epoch: None, expires: false };
+        let invoke = |op, call| What::Invoke { op, client: op, member: 1, call };
+        let mut lines: Vec<What> =
+            (1..=40).map(|op| invoke(op, Call::Txn { guards: vec![], ops: vec![put(op)] })).collect();
+        let seen = vec![Seen { key: "k".to_owned(), found: Some((1, 1_000)) }];
+        lines.push(invoke(99, Call::Read { keys: vec!["k".to_owned()] }));
+        lines.push(What::Return { op: 99, outcome: Outcome::Read { revision: 0, seen } });
+        let records: Vec<Record> = lines.into_iter().map(|what| Record { at_ms: 0, what }).collect();
+        let violations = crate::invariants::check(&records);
+        assert_eq!(crate::invariants::not_judged(&violations), 1, "{violations:?}");
     }
 }

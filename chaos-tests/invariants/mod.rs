@@ -50,6 +50,13 @@ const INVARIANTS: [(&str, Check); 14] = [
     ("faults are survived", problems::check),
 ];
 
+/// How many of these violations are histories that were too large to be judged: they prove nothing,
+/// and so the run has failed.
+#[must_use]
+pub fn not_judged(violations: &[Violation]) -> usize {
+    violations.iter().filter(|violation| violation.text.starts_with(linearizable::NOT_JUDGED)).count()
+}
+
 /// Most sentences about one invariant.
 const MOST: usize = 5;
 

@@ -25,13 +25,20 @@ pub fn strike(
     stop: &Stop,
 ) -> Result<(), String> {
     let begun = begin(cluster, fault, victim);
-    if begun.is_ok() {
-        match fault {
-            Fault::SlowDisk => stutter(cluster, victim, hold, dice, stop)?,
-            _ => stop.wait(hold),
+    let held = match fault {
+        _ if begun.is_err() => Ok(()),
+        Fault::SlowDisk => stutter(cluster, victim, hold, dice, stop),
+        Fault::FullRestart => {
+            stop.wait(hold);
+            cluster.up()
         }
-    }
-    begun.and(end(cluster, fault, victim))?;
+        _ => {
+            stop.wait(hold);
+            Ok(())
+        }
+    };
+    let ended = end(cluster, fault, victim);
+    begun.and(held).and(ended)?;
     cluster.up()
 }
 
@@ -42,6 +49,7 @@ fn begin(cluster: &Cluster, fault: Fault, victim: u64) -> Result<(), String> {
         Fault::Transfer => cluster.signal(victim, libc::SIGTERM),
         Fault::Partition | Fault::Mute | Fault::Deaf => cut(cluster, fault, victim, true),
         Fault::DiskFull => cluster.fill(victim, true),
+        Fault::FullRestart => cluster.fill(victim, true).and_then(|()| cluster.signal(victim, libc::SIGKILL)),
         Fault::SlowDisk => Ok(()),
     }
 }
@@ -51,7 +59,7 @@ fn end(cluster: &Cluster, fault: Fault, victim: u64) -> Result<(), String> {
         Fault::Kill | Fault::Transfer | Fault::SlowDisk => Ok(()),
         Fault::Pause => cluster.signal(victim, libc::SIGCONT),
         Fault::Partition | Fault::Mute | Fault::Deaf => cut(cluster, fault, victim, false),
-        Fault::DiskFull => cluster.fill(victim, false),
+        Fault::DiskFull | Fault::FullRestart => cluster.fill(victim, false),
     }
 }
 

@@ -21,7 +21,9 @@ pub fn key(group: u64, name: &str) -> String {
     format!("g{group:06}-{name}")
 }
 
-fn group_of(key: &str) -> &str {
+/// The value of the label of an object with this name.
+#[must_use]
+pub fn group_of(key: &str) -> &str {
     key.split('-').next().unwrap_or(key)
 }
 

@@ -19,6 +19,8 @@ pub enum Fault {
     Deaf,
     /// Its file system has no byte left.
     DiskFull,
+    /// The same, and it is killed: it has to start again on the full file system.
+    FullRestart,
     /// Its file system stands still, again and again.
     SlowDisk,
     /// SIGTERM: a planned stop, which hands leadership over first.

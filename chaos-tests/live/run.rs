@@ -68,7 +68,11 @@ pub fn run(options: &Options) -> Result<bool, String> {
         println!("history in {}; `chaos-tests check` judges it again", path.display());
     }
     drop(cluster);
-    println!("seed {seed}, {summary}, {} violations", violations.len());
+    let not_judged = invariants::not_judged(&violations);
+    println!(
+        "seed {seed}, {summary}, {not_judged} groups of keys not judged, {} violations",
+        violations.len()
+    );
     Ok(violations.is_empty())
 }
 

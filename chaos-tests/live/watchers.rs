@@ -1,4 +1,5 @@
-//! The watchers of a live cluster: they watch all or one object, leave, and resume at another server.
+//! The watchers of a live cluster: they watch all objects, those of a label or of a field, leave, and
+//! resume at another server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,35 +20,45 @@ const STAY_MS: (u64, u64) = (500, 12_000);
 /// Before the next try after one that led nowhere.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// What a watcher watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    All,
+    /// One group of keys at a time, found by its label.
+    Label,
+    /// One object at a time, found by its name, a field.
+    Field,
+}
+
 /// One watcher.
 pub struct Watcher {
     pub access: Access,
     pub servers: Vec<SocketAddr>,
     pub dice: Dice,
     pub shared: Arc<Shared>,
-    /// It watches one object at a time, found by its name; otherwise all.
-    pub by_name: bool,
+    pub selection: Selection,
 }
 
 /// Where a watch stands.
 struct Place {
     /// None: a list says where to begin.
     from: Option<u64>,
-    /// The only object.
-    name: Option<String>,
+    /// The only keys that come are those with this prefix.
+    only: Option<String>,
 }
 
 impl Watcher {
     /// Watches until the last write of the run has come, or until it is told to stop.
     pub async fn run(mut self) {
-        let mut place = Place { from: None, name: None };
+        let mut place = Place { from: None, only: None };
         loop {
-            if self.by_name && (place.name.is_none() || self.dice.per_mille(300)) {
+            if self.is_selective() && (place.only.is_none() || self.dice.per_mille(300)) {
                 let group = self.shared.round.load(std::sync::atomic::Ordering::Relaxed) * 6;
-                let name = objects::key(group + self.dice.below(6), objects::NAMES[0]);
-                place = Place { from: None, name: Some(name) };
+                let name = if self.selection == Selection::Field { objects::NAMES[0] } else { "" };
+                let only = objects::key(group + self.dice.below(6), name);
+                place = Place { from: None, only: Some(only) };
             }
-            if self.shared.has_all(place.from, self.by_name) {
+            if self.shared.has_all(place.from, self.is_selective()) {
                 return;
             }
             let member = self.dice.below(self.servers.len() as u64);
@@ -57,15 +68,24 @@ impl Watcher {
         }
     }
 
-    fn query(place: &Place) -> String {
-        let field = |name: &String| format!("fieldSelector=metadata.name%3D{name}&");
-        place.name.as_ref().map_or_else(String::new, field)
+    fn is_selective(&self) -> bool {
+        self.selection != Selection::All
+    }
+
+    fn query(&self, place: &Place) -> String {
+        match (&place.only, self.selection) {
+            (Some(name), Selection::Field) => format!("fieldSelector=metadata.name%3D{name}&"),
+            (Some(prefix), Selection::Label) => {
+                format!("labelSelector=group%3D{}&", objects::group_of(prefix))
+            }
+            _ => String::new(),
+        }
     }
 
     /// One watch at one server; false when there was none.
     async fn watch(&mut self, member: u64, place: &mut Place) -> bool {
         let mut wire = Wire::new(&self.access, self.servers[member as usize]);
-        let query = Self::query(place);
+        let query = self.query(place);
         let from = match place.from {
             Some(from) => from,
             None => {
@@ -86,7 +106,7 @@ impl Watcher {
             return false;
         }
         let watch = self.shared.recorder.id();
-        let prefix = place.name.clone().unwrap_or_default();
+        let prefix = place.only.clone().unwrap_or_default();
         self.shared.recorder.record(What::Watch { watch, member: member + 1, prefix, from, node: None });
         let stay = Duration::from_millis(self.dice.between(STAY_MS.0, STAY_MS.1));
         let follow = self.follow(watch, response.into_body(), place);
@@ -112,7 +132,7 @@ impl Watcher {
                     return reason;
                 }
             }
-            if self.shared.has_all(place.from, self.by_name) {
+            if self.shared.has_all(place.from, self.is_selective()) {
                 return "the end of the run".to_owned();
             }
         }

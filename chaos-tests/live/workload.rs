@@ -15,14 +15,14 @@ use serde_json::json;
 use super::clients::Client;
 use super::objects::{self, COLLECTION, NAMESPACE};
 use super::recorder::Recorder;
-use super::watchers::Watcher;
+use super::watchers::{Selection, Watcher};
 use super::wire::{Access, Answer, Ask, Wire};
 use crate::history::{Call, Op, Outcome, What};
 use crate::sim::dice::Dice;
 
 /// Clients of each server.
 const CLIENTS_PER_SERVER: u64 = 3;
-/// Watchers; every third one watches by name.
+/// Watchers: of everything, by a label and by a field, as many of each.
 const WATCHERS: u64 = 6;
 /// Clients stop by themselves after so many records.
 const MOST_RECORDS: usize = 2_000_000;
@@ -53,9 +53,9 @@ impl Shared {
 
     /// Whether nothing more can come for a watcher that stands there.
     #[must_use]
-    pub fn has_all(&self, from: Option<u64>, by_name: bool) -> bool {
+    pub fn has_all(&self, from: Option<u64>, selective: bool) -> bool {
         let last = self.last.load(Ordering::Relaxed);
-        last > 0 && (by_name || from.is_some_and(|from| from >= last))
+        last > 0 && (selective || from.is_some_and(|from| from >= last))
     }
 }
 
@@ -135,7 +135,8 @@ pub async fn run(door: Door, seed: u64, shared: Arc<Shared>) {
     for id in 0..WATCHERS {
         let dice = Dice::new(seed, &format!("live watcher {id}"));
         let (access, servers, shared) = (door.access.clone(), door.servers.clone(), shared.clone());
-        watchers.spawn(Watcher { access, servers, dice, shared, by_name: id % 3 == 2 }.run());
+        let selection = [Selection::All, Selection::Label, Selection::Field][id as usize % 3];
+        watchers.spawn(Watcher { access, servers, dice, shared, selection }.run());
     }
     for id in 0..CLIENTS_PER_SERVER * door.servers.len() as u64 {
         let at = id % door.servers.len() as u64;

@@ -309,13 +309,15 @@ impl Nemesis {
         self.cluster.net.heal();
     }
 
-    /// One bit of a stopped member turns.
+    /// One bit of a member turns: of one that is stopped, or under one that runs.
     async fn flip(&mut self) {
         if !self.flipped.is_empty() {
             return;
         }
         let id = self.someone();
-        self.cluster.crash(id, Crash::Kill);
+        if self.dice.per_mille(600) {
+            self.cluster.crash(id, Crash::Kill);
+        }
         let flipped = self.cluster.platter(id).and_then(|platter| platter.flip_bit());
         if let Some(place) = flipped {
             self.world.fault(format!("a bit turned on member {id}: {place}"));

@@ -13,8 +13,9 @@ use crate::metrics::Metrics;
 use crate::peer::Handed;
 use crate::raft::{Batch, Command, Raft};
 
-/// Entries under way at one time: while they are, the next one collects.
-const ENTRIES_UNDER_WAY: usize = 4;
+/// Entries under way at one time: while they are, the next one collects. One is on the disks and one
+/// on its way there; with more of them, each is smaller, and costs as much.
+const ENTRIES_UNDER_WAY: usize = 2;
 /// Proposals and bytes of one entry.
 const ENTRY_PROPOSALS: usize = 1024;
 const ENTRY_BYTES: usize = 1 << 20;

@@ -1,10 +1,11 @@
-//! Electing a leader at once when the old one's process is gone.
+//! Electing a leader at once when the old one's process is gone, or does not answer any more.
 //!
 //! Raft waits for a leader's silence. But when a process dies, its connections close, and a new
-//! one is refused: that is known within a millisecond. The member that notices asks the others
-//! whether they see the same; with a quorum of such answers it stands for election, and those who
-//! agreed vote without waiting for the old leader's lease to end. A leader that a quorum can still
-//! reach is never disturbed, and nothing here weakens Raft's own rules of voting.
+//! one is refused: that is known within a millisecond. And a leader that hears nothing is not silent
+//! (see `pulse.rs`). The member that notices asks the others whether they see the same; with a
+//! quorum of such answers it stands for election, and those who agreed vote without waiting for the
+//! old leader's lease to end. A leader that a quorum can still reach is never disturbed, and nothing
+//! here weakens Raft's own rules of voting.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +21,13 @@ use tokio_util::sync::CancellationToken;
 use crate::leadership::Leadership;
 use crate::object::MemberId;
 use crate::peer::{Kind, Lane, LeaderGone, LeaderGoneAnswer, LinkState, Peers};
+use crate::pulse::Pulse;
 use crate::raft::{LogId, Raft};
 
 /// How long after another member the next one in rank stands for election.
 const RANK_STEP: Duration = Duration::from_millis(40);
+/// Missed heartbeats after which a member that is asked agrees: it need not have noticed by itself.
+const AGREES: u32 = 1;
 /// How long a member waits to see itself that the leader is gone, when it is asked.
 const LOOK: Duration = Duration::from_millis(60);
 const ANSWER: Duration = Duration::from_millis(150);
@@ -35,6 +39,7 @@ pub(crate) struct Failover {
     raft: Raft,
     peers: Arc<Peers>,
     leadership: watch::Receiver<Leadership>,
+    pulse: Arc<Pulse>,
     /// Until when this member agrees that the leader is gone.
     agreed_until: Mutex<Option<Instant>>,
 }
@@ -44,8 +49,9 @@ impl Failover {
         raft: Raft,
         peers: Arc<Peers>,
         leadership: watch::Receiver<Leadership>,
+        pulse: Arc<Pulse>,
     ) -> Arc<Failover> {
-        Arc::new(Failover { raft, peers, leadership, agreed_until: Mutex::new(None) })
+        Arc::new(Failover { raft, peers, leadership, pulse, agreed_until: Mutex::new(None) })
     }
 
     /// Whether votes may pass although the old leader's lease has not ended.
@@ -74,20 +80,35 @@ impl Failover {
         cancel.run_until_cancelled(watch).await;
     }
 
-    /// Returns when the connection to the leader, once made, closed and can not be made again.
+    /// Returns when the connection to the leader, once made, closed and can not be made again, or
+    /// when the leader has not answered for the least election time.
     async fn wait_gone(&self, leader: MemberId) {
-        let mut state = self.peers.link(leader, Lane::Control).state();
-        if state.wait_for(|state| *state == LinkState::Up).await.is_err()
-            || state.wait_for(is_gone).await.is_err()
-        {
-            std::future::pending::<()>().await;
+        let closed = async {
+            let mut state = self.peers.link(leader, Lane::Control).state();
+            if state.wait_for(|state| *state == LinkState::Up).await.is_err()
+                || state.wait_for(is_gone).await.is_err()
+            {
+                std::future::pending::<()>().await;
+            }
+        };
+        let (mut missed, silence) = (self.pulse.missed(), self.pulse.silence());
+        tokio::select! {
+            () = closed => {}
+            // The pulse outlives this: its end is the store's.
+            seen = async { missed.wait_for(|missed| *missed >= silence).await.is_ok() } => debug_assert!(seen),
         }
+    }
+
+    /// Whether this member, by itself, still takes the leader for gone.
+    fn sees_gone(&self, leader: MemberId) -> bool {
+        *self.peers.link(leader, Lane::Control).state().borrow() != LinkState::Up
+            || *self.pulse.missed().borrow() >= AGREES
     }
 
     /// Tries to get the leader replaced, until it is or turns out to live.
     async fn replace(&self, old: Leadership) {
         let Some(leader) = old.leader else { return };
-        tracing::info!(leader, "the connection to the leader closed and is refused");
+        tracing::debug!(leader, "the leader is gone, or does not answer");
         let (voters, last) = self.voters_and_log();
         let me = self.peers.me();
         if !voters.contains(&me) {
@@ -98,7 +119,7 @@ impl Failover {
         if rank > 0 && self.leadership_changed(old, RANK_STEP * rank).await {
             return;
         }
-        if *self.peers.link(leader, Lane::Control).state().borrow() == LinkState::Up {
+        if !self.sees_gone(leader) {
             return;
         }
         let question = LeaderGone { leader, term: old.term };
@@ -126,10 +147,20 @@ impl Failover {
         let (_, last) = self.voters_and_log();
         let now = *self.leadership.borrow();
         let same = now.term <= question.term && now.leader.is_none_or(|leader| leader == question.leader);
-        let gone = same && question.leader != self.peers.me() && {
-            let mut state = self.peers.link(question.leader, Lane::Control).state();
-            tokio::time::timeout(LOOK, state.wait_for(is_gone)).await.is_ok_and(|seen| seen.is_ok())
-        };
+        let gone = same
+            && question.leader != self.peers.me()
+            && {
+                let mut state = self.peers.link(question.leader, Lane::Control).state();
+                let mut missed = self.pulse.missed();
+                let seen = async {
+                    tokio::select! {
+                        closed = state.wait_for(is_gone) => closed.is_ok(),
+                        // Silence counts only of the leader that is asked about.
+                        silent = missed.wait_for(|missed| now.leader.is_some() && *missed >= AGREES) => silent.is_ok(),
+                    }
+                };
+                tokio::time::timeout(LOOK, seen).await.unwrap_or(false)
+            };
         if gone {
             self.agree();
         }

@@ -32,7 +32,12 @@
 //! - **Membership** ([`Store::add_member`], [`Store::promote_member`], [`Store::remove_member`]): the
 //!   leader does it in steps, each safe by itself; asking again resumes. What could stop the cluster
 //!   is refused: those who are to be the quorum must answer first. A new member at the address of a
-//!   dead one takes its seat, in one change.
+//!   dead one takes its seat, in one change. A removed member that still runs is told so by the others:
+//!   it says what to do about it, and neither reads nor writes any more.
+//! - **Peers** speak one version of the wire protocol, which stands in the first frame between two of
+//!   them: a member of another version is refused, and both log the two numbers.
+//! - **Leadership**: a leader that a quorum can not ask and hear, in both directions, is replaced after
+//!   the least election time and leads nobody after the longest. Reads never rest on a lease.
 //! - **Snapshots** ([`Store::snapshot`], [`offline`]): everything at one revision, as a stream that
 //!   blocks nobody. A cluster founded from one goes on at a revision that nobody has seen.
 //! - **Limits** ([`Limits`]): each is refused by name. At the size limit writes that grow the store
@@ -63,7 +68,7 @@
 //! | `wal/`, `disk.rs`, `room.rs` | the log, the disk behind a trait, and what happens when it is full |
 //! | `proposals.rs`, `batcher.rs`, `reads.rs` | writes and linearizable reads under way |
 //! | `peer/` | how members talk |
-//! | `failover.rs`, `members.rs`, `leadership.rs` | who leads, who belongs |
+//! | `pulse.rs`, `failover.rs`, `members.rs`, `leadership.rs` | who leads, who belongs |
 //! | `work.rs`, `sabotage.rs`, `inspect.rs` | threads or the simulator's time; deliberate faults and a look inside for it |
 //! | `offline.rs` | snapshots checked and restored, lost quorums recovered, on files that nobody uses |
 //! | `raft.rs`, `codec.rs`, `metrics.rs` | openraft's types and log entries, bytes, numbers |
@@ -86,6 +91,7 @@ pub mod offline;
 mod open;
 mod peer;
 mod proposals;
+mod pulse;
 mod raft;
 mod reads;
 mod room;

@@ -28,6 +28,7 @@ const LIST: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(50);
 
 type Metrics = openraft::RaftMetrics<Types>;
+type ServerMetrics = openraft::metrics::RaftServerMetrics<Types>;
 
 /// One member. What only the leader knows is `None` when another one was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,31 +366,71 @@ impl Members {
         let me = self.peers.me();
         let recent = self.timings.election_max;
         // A new leader has not heard of everybody yet.
+        let gone = |id: MemberId| self.peers.is_gone(id);
         let mut newest = self.raft.metrics();
-        let found = newest.wait_until(|now| successor(now, me, to, recent).is_ok());
-        drop(tokio::time::timeout(recent, found).await);
-        let next = successor(&self.metrics(), me, to, recent)
+        let found = newest.wait_until(|now| successor(now, me, to, recent, gone).is_ok());
+        let all_gone = self.until_gone(self.voters().into_iter().filter(|id| *id != me).collect());
+        tokio::select! {
+            _ = tokio::time::timeout(recent, found) => {}
+            () = all_gone => {}
+        }
+        let next = successor(&self.metrics(), me, to, recent, gone)
             .map_err(|reason| MembershipError::Unsafe { reason })?;
         tracing::info!(to = next, "handing over leadership");
         let failed = |error: &dyn std::fmt::Display| MembershipError::Unknown { reason: error.to_string() };
         self.raft.trigger().transfer_leader(next).await.map_err(|error| failed(&error))?;
         let mut leadership = self.leadership.clone();
         let changed = leadership.wait_for(|now| now.leader.is_some_and(|leader| leader != me));
-        match tokio::time::timeout(self.timings.election_max * 2, changed).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(MembershipError::ShuttingDown),
-            Err(_) => Err(failed(&format!("member {next} did not take over in time"))),
+        tokio::select! {
+            biased;
+            changed = tokio::time::timeout(self.timings.election_max * 2, changed) => match changed {
+                Ok(Ok(_)) => Ok(()),
+                Ok(Err(_)) => Err(MembershipError::ShuttingDown),
+                Err(_) => Err(failed(&format!("member {next} did not take over in time"))),
+            },
+            () = self.until_gone(vec![next]) => Err(failed(&format!("member {next} stopped before it took over"))),
         }
+    }
+
+    /// Returns when none of these can be expected to do anything.
+    async fn until_gone(&self, ids: Vec<MemberId>) {
+        let mut news = self.peers.book().news();
+        while !ids.iter().all(|id| self.peers.is_gone(*id)) {
+            if news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Returns when so many voters have stopped, or are about to, that none is left to write with.
+    pub(crate) async fn abandoned(&self) {
+        let mut news = self.peers.book().news();
+        loop {
+            let voters = self.voters();
+            let gone = voters.iter().filter(|id| **id != self.peers.me() && self.peers.is_gone(**id)).count();
+            if !voters.is_empty() && (voters.len() - gone) * 2 <= voters.len() {
+                return;
+            }
+            if news.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Tells the others that this member is about to stop.
+    pub(crate) async fn leave(&self) {
+        let members: Vec<MemberId> = self.metrics().membership_config.nodes().map(|(id, _)| *id).collect();
+        self.peers.say_leaving(members).await;
     }
 
     /// Keeps this member's address right in the membership: after a start with another address
     /// the cluster is told, as soon as somebody can be told.
     pub(crate) async fn heal_address(&self, advertise: &str) {
         let me = self.peers.me();
-        let wrong = |metrics: &Metrics| {
-            metrics.membership_config.get_node(&me).is_some_and(|node| node.addr != advertise)
+        let wrong = |now: &ServerMetrics| {
+            now.membership_config.get_node(&me).is_some_and(|node| node.addr != advertise)
         };
-        let mut metrics = self.raft.metrics();
+        let mut metrics = self.raft.server_metrics();
         while metrics.wait_until(wrong).await.is_ok() {
             let addr = advertise.to_owned();
             tracing::info!(addr, "this member's address changed: telling the cluster");
@@ -406,9 +447,11 @@ fn successor(
     me: MemberId,
     wanted: Option<MemberId>,
     recent: Duration,
+    gone: impl Fn(MemberId) -> bool,
 ) -> Result<MemberId, String> {
     let voters: BTreeSet<MemberId> = metrics.membership_config.voter_ids().filter(|id| *id != me).collect();
-    let in_reach = |id: &MemberId| silence(metrics, id).is_some_and(|silence| silence < recent);
+    let heard = |id: &MemberId| silence(metrics, id).is_some_and(|silence| silence < recent);
+    let in_reach = |id: &MemberId| heard(id) && !gone(*id);
     match wanted {
         None => {
             let reachable = voters.into_iter().filter(in_reach);

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::object::MemberId;
 use crate::peer::{self, Factory, Inbox, Network, Peers, Service};
 use crate::proposals::{Proposer, ProposerConfig, Waiters};
+use crate::pulse::Pulse;
 use crate::raft::Raft;
 use crate::reads::{LeaderReads, Reads, Round};
 use crate::room::Room;
@@ -115,20 +116,23 @@ pub(crate) async fn open(cfg: StoreConfig, env: Environment) -> Result<Arc<Inner
     let listener = env.network.listen().await.map_err(|source| OpenError::Listen { addr, source })?;
     let cancel = CancellationToken::new();
     let advertise = cfg.peer_advertise.clone();
+    let published = Published::new();
     let peers = Peers::new(
         cfg.id,
         files.member.folder,
         advertise,
         env.network.clone(),
         metrics.clone(),
+        published.clone(),
         cancel.child_token(),
     );
-    let core = start_raft(&cfg, files, &peers, &metrics, &env.work).await?;
-    let (leadership_sender, leadership) = watch::channel(Leadership::default());
+    let core = start_raft(&cfg, files, &peers, published, &metrics, &env.work).await?;
+    let seen = (watch::Sender::default(), watch::Sender::default());
+    let leadership = (seen.0.subscribe(), seen.1.subscribe());
     let (inner, service) = assemble(cfg, env, core, peers, leadership, metrics, cancel);
     let cancel = inner.cancel.child_token();
     inner.tasks.spawn(peer::serve(listener, Arc::new(service), cancel));
-    tasks::start(&inner, leadership_sender);
+    tasks::start(&inner, seen);
     Ok(inner)
 }
 
@@ -148,12 +152,12 @@ async fn start_raft(
     cfg: &StoreConfig,
     files: Files,
     peers: &Arc<Peers>,
+    published: Arc<Published>,
     metrics: &Arc<Metrics>,
     work: &Work,
 ) -> Result<Core, OpenError> {
     let Files { lock, room, member, snapshots, state, wal } = files;
     let boot = member.boot;
-    let published = Published::new();
     let waiters = Arc::new(Waiters::default());
     let mut machine = Machine {
         id: cfg.id,
@@ -183,13 +187,12 @@ async fn start_raft(
 fn assemble(
     cfg: StoreConfig,
     env: Environment,
-    core: Core,
+    Core { raft, wal, published, waiters, snapshots, boot, room, lock }: Core,
     peers: Arc<Peers>,
-    leadership: watch::Receiver<Leadership>,
+    (leads, leadership): (watch::Receiver<Leadership>, watch::Receiver<Leadership>),
     metrics: Arc<Metrics>,
     cancel: CancellationToken,
 ) -> (Arc<Inner>, Service) {
-    let Core { raft, wal, published, waiters, snapshots, boot, room, lock } = core;
     let (stop, stopped) = watch::channel(None::<Doubt>);
     let batcher = Batcher::start(raft.clone(), env.clock.clone(), stale_after(&cfg.timings), metrics.clone());
     let leader_reads = LeaderReads::start(raft.clone(), metrics.clone(), cancel.child_token());
@@ -200,9 +203,9 @@ fn assemble(
         leadership: leadership.clone(),
         timeout: cfg.timings.read,
     };
-    let reads = Reads::start(round, cancel.child_token());
     let members = Members::new(raft.clone(), peers.clone(), leadership.clone(), cfg.timings.clone());
-    let failover = Failover::new(raft.clone(), peers.clone(), leadership.clone());
+    let pulse = Pulse::new(raft.clone(), peers.clone(), leads, cfg.timings.clone());
+    let failover = Failover::new(raft.clone(), peers.clone(), leadership.clone(), pulse.clone());
     let proposer = Proposer::start(ProposerConfig {
         me: cfg.id,
         boot,
@@ -222,6 +225,7 @@ fn assemble(
         reads: leader_reads,
         members: members.clone(),
         failover: failover.clone(),
+        pulse: pulse.clone(),
         inbox: Inbox::new(snapshots, env.work.clone()),
         metrics: metrics.clone(),
     };
@@ -233,9 +237,10 @@ fn assemble(
         peers,
         published,
         proposer,
-        reads,
+        reads: Reads::start(round, cancel.child_token()),
         members,
         failover,
+        pulse,
         leadership,
         metrics,
         room,

@@ -193,6 +193,16 @@ pub(crate) enum PayloadRef<'a> {
     Membership(Membership),
 }
 
+impl PayloadRef<'_> {
+    /// Bytes of the command.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            PayloadRef::Normal(raw) => raw.0.len(),
+            PayloadRef::Blank | PayloadRef::Membership(_) => 0,
+        }
+    }
+}
+
 impl<'a> EntryRef<'a> {
     pub(crate) fn of(entry: &'a Entry) -> Self {
         let payload = match &entry.payload {

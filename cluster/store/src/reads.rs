@@ -152,9 +152,13 @@ impl Round {
             let index = match now.leader {
                 None => Err(ReadRefusal::NotLeader),
                 Some(_) if now.is_self => self.leader.index().await,
-                Some(leader) => match self.peers.call(leader, Kind::ReadIndex, &(), ANSWER).await {
-                    Ok(index) => index,
-                    Err(error) => Err(ReadRefusal::NoQuorum(error.to_string())),
+                Some(leader) => tokio::select! {
+                    answer = self.peers.call(leader, Kind::ReadIndex, &(), ANSWER) => match answer {
+                        Ok(index) => index,
+                        Err(error) => Err(ReadRefusal::NoQuorum(error.to_string())),
+                    },
+                    // Whoever leads now is asked; the old one may be unable to answer.
+                    changed = leadership.changed() => if changed.is_ok() { continue } else { Err(ReadRefusal::NotLeader) },
                 },
             };
             match index {

@@ -42,6 +42,8 @@ pub enum Sabotage {
     StartNotSynced,
     /// Checksums of the log are not compared.
     ChecksumIgnored,
+    /// Checksums of snapshots are not compared.
+    SnapshotUnchecked,
     /// Two events are delivered in the wrong order.
     WatchOutOfOrder,
     /// An event is delivered twice.
@@ -76,6 +78,7 @@ pub const SABOTAGES: &[(&str, Sabotage)] = &[
     ("torn-tail-kept", Sabotage::TornTailKept),
     ("start-not-synced", Sabotage::StartNotSynced),
     ("checksum-ignored", Sabotage::ChecksumIgnored),
+    ("snapshot-unchecked", Sabotage::SnapshotUnchecked),
     ("watch-out-of-order", Sabotage::WatchOutOfOrder),
     ("watch-duplicate", Sabotage::WatchDuplicate),
     ("watch-transaction-split", Sabotage::WatchTransactionSplit),

@@ -22,8 +22,9 @@ use crate::members::{self, Member, Members};
 use crate::metrics::Metrics;
 use crate::object::{Applied, MemberId, Object, Op, Put, Revision, Txn};
 use crate::open::{self, Environment};
-use crate::peer::{MembersRequest, Peers, TlsNetwork};
+use crate::peer::{MembersRequest, Peers, REMOVED, TlsNetwork};
 use crate::proposals::Proposer;
+use crate::pulse::Pulse;
 use crate::raft::{Body, Peer, Raft, TxnRef};
 use crate::reads::Reads;
 use crate::room::Room;
@@ -50,6 +51,7 @@ pub(crate) struct Inner {
     pub reads: Reads,
     pub members: Arc<Members>,
     pub failover: Arc<Failover>,
+    pub pulse: Arc<Pulse>,
     pub leadership: watch::Receiver<Leadership>,
     pub metrics: Arc<Metrics>,
     pub room: Arc<Room>,
@@ -193,6 +195,9 @@ impl Store {
         if root.membership.nodes().next().is_none() && !self.has_membership() {
             return Err(Rejection::NotReady);
         }
+        if self.inner.peers.was_removed() {
+            return Err(Rejection::NoQuorum { reason: REMOVED.to_owned() });
+        }
         let limits = &self.inner.cfg.limits;
         check_txn(txn, limits)?;
         let growth: i64 = txn.ops.iter().map(|op| growth_of(op, root.objects.get(op.key()))).sum();
@@ -232,6 +237,9 @@ impl Store {
         }
         if !self.has_membership() {
             return Err(ReadError::NotReady);
+        }
+        if self.inner.peers.was_removed() {
+            return Err(ReadError::NoQuorum { reason: REMOVED.to_owned() });
         }
         self.inner.reads.root().await
     }
@@ -322,6 +330,8 @@ impl Store {
             Err(stop.to_string())
         } else if members.is_empty() {
             Err("this store belongs to no cluster yet".to_owned())
+        } else if inner.peers.was_removed() {
+            Err(REMOVED.to_owned())
         } else if leadership.leader.is_none() {
             Err("no leader is known".to_owned())
         } else {
@@ -365,8 +375,20 @@ impl Store {
         self.inner.members.hand_over(None).await
     }
 
+    /// Tells the others that this member is about to stop, so that nobody waits for it.
+    pub async fn leave(&self) {
+        self.inner.members.leave().await;
+    }
+
+    /// Returns when so many voters have stopped, or said that they are about to, that nothing can be
+    /// written any more.
+    pub async fn abandoned(&self) {
+        self.inner.members.abandoned().await;
+    }
+
     /// Hands over leadership, stops taking part and closes the files. Watches end with `Shutdown`.
     pub async fn shutdown(&self) {
+        self.leave().await;
         if self.inner.leadership.borrow().is_self
             && let Err(error) = self.inner.members.hand_over(None).await
         {

@@ -12,7 +12,7 @@ use crate::error::Doubt;
 use crate::leadership::Leadership;
 use crate::object::MemberId;
 use crate::peer::Lane;
-use crate::raft::{Body, Peer, Types};
+use crate::raft::{Body, Peer, Raft, Types};
 use crate::store::Inner;
 
 /// Objects deleted by one proposal when their time is over.
@@ -26,7 +26,7 @@ const SHRINK_AGAIN: Duration = Duration::from_secs(5);
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(60);
 
 /// Starts all of them; they end when the store is cancelled.
-pub(crate) fn start(inner: &Arc<Inner>, leadership: watch::Sender<Leadership>) {
+pub(crate) fn start(inner: &Arc<Inner>, seen: (watch::Sender<Leadership>, watch::Sender<Leadership>)) {
     let spawn = |task: futures::future::BoxFuture<'static, ()>| {
         let cancel = inner.cancel.child_token();
         inner.tasks.spawn(async move {
@@ -35,7 +35,8 @@ pub(crate) fn start(inner: &Arc<Inner>, leadership: watch::Sender<Leadership>) {
     };
     let (following, cancel) = (inner.clone(), inner.cancel.child_token());
     inner.tasks.spawn(async move {
-        cancel.run_until_cancelled(follow_raft(&following, &leadership)).await;
+        let (leads, leadership) = seen;
+        cancel.run_until_cancelled(follow_raft(&following, &leads, &leadership)).await;
         // A store that stopped knows no leader, least of all itself.
         leadership.send_replace(Leadership::default());
     });
@@ -43,17 +44,24 @@ pub(crate) fn start(inner: &Arc<Inner>, leadership: watch::Sender<Leadership>) {
     spawn(Box::pin(expire(inner.clone())));
     spawn(Box::pin(compact(inner.clone())));
     spawn(Box::pin(watch_faults(inner.clone())));
-    let failover = inner.failover.clone();
+    let (failover, pulse) = (inner.failover.clone(), inner.pulse.clone());
     spawn(Box::pin(failover.run(inner.cancel.child_token())));
+    spawn(Box::pin(pulse.run(inner.cancel.child_token())));
     let healing = inner.clone();
     spawn(Box::pin(async move { healing.members.heal_address(&healing.cfg.peer_advertise).await }));
 }
 
 type ServerMetrics = openraft::metrics::RaftServerMetrics<Types>;
 
-/// Follows openraft's view of who leads and who belongs.
-async fn follow_raft(inner: &Inner, leadership: &watch::Sender<Leadership>) {
+/// Follows openraft's view of who leads and who belongs. A leader that is cut off leads for openraft
+/// only: for everybody who asks this member, nobody leads.
+async fn follow_raft(
+    inner: &Inner,
+    leads: &watch::Sender<Leadership>,
+    leadership: &watch::Sender<Leadership>,
+) {
     let mut metrics = inner.raft.server_metrics();
+    let mut cut_off = inner.pulse.cut_off();
     let mut known = HashMap::new();
     loop {
         let now = metrics.borrow_and_update().clone();
@@ -64,24 +72,32 @@ async fn follow_raft(inner: &Inner, leadership: &watch::Sender<Leadership>) {
             term: now.vote.leader_id().term,
             is_self: now.current_leader == Some(inner.cfg.id),
         };
-        let had_leader = inner.metrics.has_leader.get() == 1;
-        leadership.send_if_modified(|current| {
-            if *current == next {
-                return false;
-            }
-            if next.leader.is_some() && (!had_leader || current.leader != next.leader) {
-                tracing::info!(leader = ?next.leader, term = next.term, "a leader is known");
-                inner.metrics.leader_changes.inc();
-            }
-            *current = next;
-            true
-        });
-        inner.metrics.has_leader.set(i64::from(next.leader.is_some()));
-        inner.metrics.is_leader.set(i64::from(next.is_self));
-        if metrics.changed().await.is_err() {
-            return;
+        leads.send_if_modified(|current| std::mem::replace(current, next) != next);
+        let nobody = next.is_self && *cut_off.borrow_and_update();
+        let told = if nobody { Leadership { term: next.term, ..Leadership::default() } } else { next };
+        tell_leadership(inner, leadership, told);
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() { return },
+            changed = cut_off.changed() => if changed.is_err() { return },
         }
     }
+}
+
+fn tell_leadership(inner: &Inner, leadership: &watch::Sender<Leadership>, next: Leadership) {
+    let had_leader = inner.metrics.has_leader.get() == 1;
+    leadership.send_if_modified(|current| {
+        if *current == next {
+            return false;
+        }
+        if next.leader.is_some() && (!had_leader || current.leader != next.leader) {
+            tracing::info!(leader = ?next.leader, term = next.term, "a leader is known");
+            inner.metrics.leader_changes.inc();
+        }
+        *current = next;
+        true
+    });
+    inner.metrics.has_leader.set(i64::from(next.leader.is_some()));
+    inner.metrics.is_leader.set(i64::from(next.is_self));
 }
 
 fn follow_members(inner: &Inner, now: &ServerMetrics, known: &mut HashMap<MemberId, Peer>) {
@@ -115,6 +131,7 @@ fn follow_members(inner: &Inner, now: &ServerMetrics, known: &mut HashMap<Member
 /// Hands new events to the watchers.
 async fn dispatch(inner: Arc<Inner>) {
     let mut applied = inner.published.applied();
+    let mut belonged = false;
     #[cfg(feature = "sabotage")]
     let mut leadership = inner.leadership.clone();
     loop {
@@ -125,7 +142,16 @@ async fn dispatch(inner: Arc<Inner>) {
         {
             leadership.mark_unchanged();
         }
-        inner.hub.dispatch(&inner.published.root());
+        let root = inner.published.root();
+        inner.hub.dispatch(&root);
+        let belongs = root.since(inner.cfg.id).is_some();
+        if let Some(removal) = root.membership.log_id()
+            && std::mem::replace(&mut belonged, belongs)
+            && !belongs
+        {
+            inner.peers.book().removed(removal.index);
+        }
+        drop(root);
         if applied.changed().await.is_err() {
             return;
         }
@@ -206,14 +232,9 @@ async fn expire(inner: Arc<Inner>) {
 /// A member whose log or consensus failed takes no part any more, and says so.
 async fn watch_faults(inner: Arc<Inner>) {
     let mut log = inner.wal.fault();
-    let mut raft = inner.raft.metrics();
     let problem = tokio::select! {
         Ok(fault) = log.wait_for(Option::is_some) => fault.clone().unwrap_or_default(),
-        ended = raft.wait_until(|metrics| metrics.running_state.is_err()) => match ended {
-            Ok(metrics) => metrics.running_state.as_ref().err().map(ToString::to_string).unwrap_or_default(),
-            // It says nothing any more: it panicked, or was shut down (then `stop` is set).
-            Err(_) => "the consensus task panicked".to_owned(),
-        },
+        problem = consensus_ended(&inner.raft) => problem,
     };
     if inner.stop.borrow().is_some() {
         return;
@@ -223,4 +244,15 @@ async fn watch_faults(inner: Arc<Inner>) {
     inner.hub.close();
     // The connections close: so the others notice at once.
     inner.cancel.cancel();
+}
+
+/// Returns when the consensus task has ended: why. Woken by changes of who leads, not by every step.
+async fn consensus_ended(raft: &Raft) -> String {
+    let mut server = raft.server_metrics();
+    while server.changed().await.is_ok() {}
+    match &raft.metrics().borrow_watched().running_state {
+        Err(fatal) => fatal.to_string(),
+        // It did not come to say more; or it was shut down, and then `stop` is set.
+        Ok(()) => "the consensus task panicked".to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ use prometheus::IntGauge;
 
 use super::root::Root;
 use crate::metrics::Metrics;
-use crate::object::{Object, Revision};
+use crate::object::Revision;
 use crate::watch::EventKind;
 
 /// Most kinds that are told apart; what comes later is `other`.
@@ -35,14 +35,17 @@ impl Meter {
     pub(crate) fn count(&mut self, root: &Root) {
         match self.upto {
             Some(upto) if upto >= root.floor => {
-                for index in root.position_after(upto)..root.history.len() {
-                    let change = &root.history[index];
+                let first = root.position_after(upto);
+                for change in root.history.focus().narrow(first..) {
+                    let put = change.kind == EventKind::Put;
+                    let (mut bytes, mut objects) = (0, 0);
+                    if put {
+                        (bytes, objects) = (change.object.weight() as i64, 1);
+                    }
                     if let Some(previous) = &change.previous {
-                        self.add(previous, -1);
+                        (bytes, objects) = (bytes - previous.weight() as i64, objects - 1);
                     }
-                    if change.kind == EventKind::Put {
-                        self.add(&change.object, 1);
-                    }
+                    self.add(&change.object.key, bytes, objects);
                 }
             }
             _ => self.recount(root),
@@ -56,12 +59,12 @@ impl Meter {
             kind.bytes.set(0);
             kind.objects.set(0);
         }
-        root.objects.values().for_each(|object| self.add(object, 1));
+        root.objects.values().for_each(|object| self.add(&object.key, object.weight() as i64, 1));
         self.upto = Some(root.revision);
     }
 
-    fn add(&mut self, object: &Object, times: i64) {
-        let mut name = kind_of(&object.key);
+    fn add(&mut self, key: &str, bytes: i64, objects: i64) {
+        let mut name = kind_of(key);
         if !self.kinds.contains_key(name) {
             if self.kinds.len() >= KINDS {
                 name = "other";
@@ -73,8 +76,8 @@ impl Meter {
             self.kinds.entry(name.into()).or_insert(kind);
         }
         if let Some(kind) = self.kinds.get(name) {
-            kind.bytes.add(times * object.weight() as i64);
-            kind.objects.add(times);
+            kind.bytes.add(bytes);
+            kind.objects.add(objects);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, Vector};
 
 use crate::error::Compacted;
-use crate::object::{Object, Revision};
+use crate::object::{MemberId, Object, Revision};
 use crate::raft::{LogId, StoredMembership};
 use crate::view::View;
 use crate::watch::EventKind;
@@ -82,6 +82,12 @@ impl Default for Root {
 }
 
 impl Root {
+    /// The log index of the membership, when a member belongs by it.
+    pub(crate) fn since(&self, member: MemberId) -> Option<u64> {
+        self.membership.get_node(&member)?;
+        self.membership.log_id().as_ref().map(|id| id.index)
+    }
+
     /// Index of the last applied entry; 0 before any.
     pub(crate) fn applied_index(&self) -> u64 {
         self.applied.as_ref().map_or(0, |id| id.index)

@@ -196,27 +196,21 @@ impl State {
     }
 
     fn put(&mut self, revision: Revision, put: &PutRef<'_>) -> Arc<Object> {
-        let previous = self.root.objects.get(put.key).cloned();
-        let old = previous.as_deref();
-        let (value, splice) = match put.splice_at {
-            Some(at) => {
-                let (head, tail) = put.value.0.split_at((at as usize).min(put.value.0.len()));
-                let (value, range) = spliced(head, tail, revision);
-                (value, Some(range))
+        let expires_ms = put.ttl_ms.map(|ttl| self.root.clock_ms.saturating_add(ttl));
+        // One way down the tree, also where most puts change an object that is there.
+        let (object, previous) = match self.root.objects.get_mut(put.key) {
+            Some(slot) => {
+                let object = Arc::new(object_of(revision, put, Some(slot), expires_ms));
+                let previous = std::mem::replace(slot, object.clone());
+                (object, Some(previous))
             }
-            None => (bytes::Bytes::copy_from_slice(put.value.0), None),
+            None => {
+                let object = Arc::new(object_of(revision, put, None, expires_ms));
+                self.root.objects.insert(object.key.clone(), object.clone());
+                (object, None)
+            }
         };
-        let object = Arc::new(Object {
-            key: old.map_or_else(|| Arc::from(put.key), |o| o.key.clone()),
-            revision,
-            create_revision: old.map_or(revision, |o| o.create_revision),
-            value,
-            labels: shared_pairs(&put.labels, old.map(|o| &o.labels)),
-            fields: shared_pairs(&put.fields, old.map(|o| &o.fields)),
-            splice,
-            expires_ms: put.ttl_ms.map(|ttl| self.root.clock_ms.saturating_add(ttl)),
-        });
-        self.record(Change {
+        self.note(Change {
             revision,
             at_ms: self.root.clock_ms,
             kind: EventKind::Put,
@@ -257,6 +251,19 @@ impl State {
     /// Makes a change take effect: objects, sizes, expiry and history together. Also how a
     /// snapshot's history is replayed.
     pub(crate) fn record(&mut self, change: Change) {
+        match change.kind {
+            EventKind::Put => {
+                self.root.objects.insert(change.object.key.clone(), change.object.clone());
+            }
+            EventKind::Delete => {
+                self.root.objects.remove(&change.object.key);
+            }
+        }
+        self.note(change);
+    }
+
+    /// What follows from a change of the objects: sizes, expiry and history.
+    fn note(&mut self, change: Change) {
         let root = &mut self.root;
         if let Some(previous) = &change.previous {
             root.bytes -= previous.weight();
@@ -264,16 +271,10 @@ impl State {
                 self.expiries.remove(&(at_ms, previous.key.clone()));
             }
         }
-        match change.kind {
-            EventKind::Put => {
-                root.bytes += change.object.weight();
-                if let Some(at_ms) = change.object.expires_ms {
-                    self.expiries.insert((at_ms, change.object.key.clone()));
-                }
-                root.objects.insert(change.object.key.clone(), change.object.clone());
-            }
-            EventKind::Delete => {
-                root.objects.remove(&change.object.key);
+        if change.kind == EventKind::Put {
+            root.bytes += change.object.weight();
+            if let Some(at_ms) = change.object.expires_ms {
+                self.expiries.insert((at_ms, change.object.key.clone()));
             }
         }
         root.next_expiry_ms = self.expiries.first().map(|(at_ms, _)| *at_ms);
@@ -330,6 +331,33 @@ impl State {
         while root.checkpoints.front().is_some_and(|c| c.revision < root.floor) {
             root.checkpoints.pop_front();
         }
+    }
+}
+
+/// The object that a put makes of the one before.
+fn object_of(
+    revision: Revision,
+    put: &PutRef<'_>,
+    old: Option<&Arc<Object>>,
+    expires_ms: Option<u64>,
+) -> Object {
+    let (value, splice) = match put.splice_at {
+        Some(at) => {
+            let (head, tail) = put.value.0.split_at((at as usize).min(put.value.0.len()));
+            let (value, range) = spliced(head, tail, revision);
+            (value, Some(range))
+        }
+        None => (bytes::Bytes::copy_from_slice(put.value.0), None),
+    };
+    Object {
+        key: old.map_or_else(|| Arc::from(put.key), |o| o.key.clone()),
+        revision,
+        create_revision: old.map_or(revision, |o| o.create_revision),
+        value,
+        labels: shared_pairs(&put.labels, old.map(|o| &o.labels)),
+        fields: shared_pairs(&put.fields, old.map(|o| &o.fields)),
+        splice,
+        expires_ms,
     }
 }
 

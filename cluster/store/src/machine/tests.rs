@@ -241,6 +241,10 @@ fn a_snapshot_has_the_state_its_history_and_its_sessions() {
         let views = (old.view_at(revision).expect("kept"), new.view_at(revision).expect("kept"));
         assert_eq!(views.0.objects, views.1.objects);
     }
+    snapshot::check(&mut bytes.as_slice()).expect("whole");
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+    snapshot::check(&mut damaged.as_slice()).expect_err("a checksum does not fit");
     for at in (0..bytes.len()).step_by(13) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;

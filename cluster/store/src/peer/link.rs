@@ -10,10 +10,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::io::{AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::codec;
+use crate::machine::Published;
 use crate::metrics::Metrics;
 use crate::object::MemberId;
 use crate::peer::book::Book;
@@ -23,6 +24,8 @@ use crate::peer::wire::{Hello, Welcome};
 
 /// Requests that wait to be written.
 const QUEUE: usize = 1024;
+/// Bytes of snapshots that wait to be written: the next part is not read before.
+const QUEUE_BYTES: usize = 2 << 20;
 /// Requests written in one go.
 const WRITE_BATCH: usize = 64;
 const CONNECT: Duration = Duration::from_millis(1000);
@@ -75,6 +78,8 @@ struct Outgoing {
     id: u64,
     bytes: Vec<u8>,
     waiting: Waiting,
+    /// Its share of the room for what is large, until it is written.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// The handle of a link. Clones are the same link.
@@ -84,6 +89,7 @@ pub(crate) struct Link {
     queue: mpsc::Sender<Outgoing>,
     state: watch::Receiver<LinkState>,
     next_id: Arc<AtomicU64>,
+    room: Arc<Semaphore>,
 }
 
 /// What a link needs to connect.
@@ -95,6 +101,8 @@ pub(crate) struct LinkConfig {
     pub book: Arc<Book>,
     pub network: Arc<dyn Network>,
     pub metrics: Arc<Metrics>,
+    /// Whether we belong, as we know when we connect.
+    pub published: Arc<Published>,
     /// Connected before anybody asks, so that a dead peer is noticed at once.
     pub eager: bool,
     pub cancel: CancellationToken,
@@ -107,7 +115,8 @@ impl Link {
         let peer = config.peer;
         let runner = Runner { config, outgoing, state: state_sender, pending: Mutex::default() };
         tokio::spawn(runner.run());
-        Link { peer, queue, state, next_id: Arc::new(AtomicU64::new(1)) }
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES));
+        Link { peer, queue, state, next_id: Arc::new(AtomicU64::new(1)), room }
     }
 
     pub(crate) fn state(&self) -> watch::Receiver<LinkState> {
@@ -126,7 +135,8 @@ impl Link {
     pub(crate) async fn call<T: Serialize>(&self, kind: Kind, body: &T, within: Duration) -> Answer {
         let id = self.new_id();
         let (sender, receiver) = oneshot::channel();
-        let outgoing = Outgoing { id, bytes: frame::encode(kind, id, body), waiting: Waiting::Once(sender) };
+        let waiting = Waiting::Once(sender);
+        let outgoing = Outgoing { id, bytes: frame::encode(kind, id, body), waiting, room: None };
         let answer = async {
             self.queue.send(outgoing).await.map_err(|_| self.closed())?;
             receiver.await.map_err(|_| CallError::Lost { peer: self.peer })?
@@ -150,16 +160,35 @@ pub(crate) struct LinkStream {
 
 impl LinkStream {
     pub(crate) async fn send<T: Serialize>(&mut self, kind: Kind, body: &T) -> Result<(), CallError> {
-        self.send_bytes(frame::encode(kind, self.id, body)).await
+        self.send_bytes(frame::encode(kind, self.id, body), None).await
     }
 
+    /// [`LinkStream::send`] of a body that takes about `size` bytes.
+    pub(crate) async fn send_sized<T: Serialize>(
+        &mut self,
+        kind: Kind,
+        body: &T,
+        size: usize,
+    ) -> Result<(), CallError> {
+        self.send_bytes(frame::encode_sized(kind, self.id, body, size), None).await
+    }
+
+    /// Waits until there is room for it.
     pub(crate) async fn send_raw(&mut self, kind: Kind, body: &[u8]) -> Result<(), CallError> {
-        self.send_bytes(frame::encode_raw(kind, self.id, body)).await
+        let bytes = frame::encode_raw(kind, self.id, body);
+        let share = bytes.len().min(QUEUE_BYTES) as u32;
+        // The semaphore is never closed.
+        let room = self.link.room.clone().acquire_many_owned(share).await.ok();
+        self.send_bytes(bytes, room).await
     }
 
-    async fn send_bytes(&mut self, bytes: Vec<u8>) -> Result<(), CallError> {
+    async fn send_bytes(
+        &mut self,
+        bytes: Vec<u8>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), CallError> {
         let waiting = self.first.take().map_or(Waiting::Nobody, Waiting::Stream);
-        let outgoing = Outgoing { id: self.id, bytes, waiting };
+        let outgoing = Outgoing { id: self.id, bytes, waiting, room };
         self.link.queue.send(outgoing).await.map_err(|_| self.link.closed())
     }
 }
@@ -182,6 +211,7 @@ impl Runner {
 
     async fn serve(&mut self) {
         let mut attempts = 0;
+        let mut told = String::new();
         loop {
             let first = if self.config.eager || attempts > 0 {
                 None
@@ -194,11 +224,11 @@ impl Runner {
             match self.connect().await {
                 Ok(socket) => {
                     attempts = 0;
-                    self.state.send_replace(LinkState::Up);
+                    self.set_state(LinkState::Up);
                     let error = self.converse(socket, first).await;
                     tracing::debug!(peer = self.config.peer, %error, "the connection to a peer ended");
                     self.lose_pending();
-                    self.state.send_replace(LinkState::Down { attempts: 0 });
+                    self.set_state(LinkState::Down { attempts: 0 });
                     if self.outgoing.is_closed() && self.outgoing.is_empty() {
                         return;
                     }
@@ -206,16 +236,28 @@ impl Runner {
                 Err(error) => {
                     attempts += 1;
                     let reason = error.to_string();
+                    let kind = error.kind();
+                    if matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+                        && told != reason
+                    {
+                        tracing::warn!(peer = self.config.peer, "not let in by a peer: {reason}");
+                        told.clone_from(&reason);
+                    }
                     if let Some(outgoing) = first {
                         self.refuse(outgoing, &reason);
                     }
-                    self.state.send_replace(LinkState::Down { attempts });
+                    self.set_state(LinkState::Down { attempts });
                     if !self.back_off(attempts, &reason).await {
                         return;
                     }
                 }
             }
         }
+    }
+
+    fn set_state(&self, state: LinkState) {
+        self.state.send_replace(state);
+        self.config.book.ring();
     }
 
     /// Waits before the next attempt; what is asked meanwhile is refused. False when nobody is
@@ -264,13 +306,19 @@ impl Runner {
         let refused = |reason| io::Error::new(io::ErrorKind::PermissionDenied, reason);
         let greet = async {
             let mut socket = config.network.connect(address).await?;
-            socket.write_all(&frame::encode(Kind::Hello, 0, &config.hello)).await?;
+            let belongs = config.published.root().since(config.hello.from);
+            let hello = Hello { belongs, ..config.hello.clone() };
+            socket.write_all(&frame::encode(Kind::Hello, 0, &hello)).await?;
             socket.flush().await?;
             match frame::read(&mut socket).await? {
                 Some(Frame { kind: Kind::Welcome, body, .. }) => {
                     let welcome: Welcome = codec::decode(&body).map_err(io::Error::other)?;
                     config.book.met(config.peer, welcome.folder).map_err(refused)?;
                     Ok(socket)
+                }
+                Some(Frame { kind: Kind::Removed, body, .. }) => {
+                    config.book.removed(codec::decode(&body).map_err(io::Error::other)?);
+                    Err(refused("this member was removed".to_owned()))
                 }
                 Some(Frame { body, .. }) => Err(refused(String::from_utf8_lossy(&body).into_owned())),
                 None => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -340,7 +388,8 @@ async fn write_requests(
             return io::Error::other("nobody uses the link any more");
         }
         let mut buffer = Vec::new();
-        for Outgoing { id, bytes, waiting } in batch.drain(..) {
+        let mut rooms = Vec::new();
+        for Outgoing { id, bytes, waiting, room } in batch.drain(..) {
             let mut pending = pending.lock();
             match waiting {
                 // The rest of a series that was lost with the connection before, or given up.
@@ -349,7 +398,12 @@ async fn write_requests(
                 waiting => drop(pending.insert(id, waiting)),
             }
             drop(pending);
-            if buffer.is_empty() { buffer = bytes } else { buffer.extend_from_slice(&bytes) }
+            if buffer.is_empty() {
+                buffer = bytes
+            } else {
+                buffer.extend_from_slice(&bytes)
+            }
+            rooms.extend(room);
         }
         if buffer.is_empty() {
             continue;

@@ -5,10 +5,14 @@
 //! `peers.rs` all of them; `raft_net.rs` gives them to openraft; `server.rs` answers what comes in,
 //! `receive.rs` takes snapshots, over as many connections as it needs.
 //!
+//! Members speak one version of the protocol: who speaks another one is told so, with both numbers,
+//! and not let in. Neither is who was removed and does not know it yet.
+//!
 //! Between two members there are up to three connections in each direction, so that a large log
 //! batch or a snapshot never stands before a heartbeat.
 
 mod book;
+mod commits;
 mod frame;
 mod link;
 mod net;
@@ -18,6 +22,7 @@ mod receive;
 mod server;
 mod wire;
 
+pub(crate) use self::book::REMOVED;
 pub(crate) use self::frame::Kind;
 pub(crate) use self::link::{CallError, LinkState};
 pub(crate) use self::net::TlsNetwork;
@@ -27,5 +32,6 @@ pub(crate) use self::raft_net::Factory;
 pub(crate) use self::receive::Inbox;
 pub(crate) use self::server::{Service, serve};
 pub(crate) use self::wire::{
-    Forward, Handed, LeaderGone, LeaderGoneAnswer, MembersRequest, MembersResponse, ReadRefusal,
+    Forward, Handed, LeaderGone, LeaderGoneAnswer, MembersRequest, MembersResponse, PulseAnswer,
+    PulseQuestion, ReadRefusal,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, Stream, StreamExt};
+use futures::stream::{BoxStream, Stream};
 use openraft::OptionalSend;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::codec;
 use crate::machine::Blob;
 use crate::object::MemberId;
+use crate::peer::commits::Requests;
 use crate::peer::frame::Kind;
 use crate::peer::link::{Answer, CallError, Link};
 use crate::peer::peers::{Lane, Peers};
@@ -37,6 +38,7 @@ const SNAPSHOT_BEGIN: Duration = Duration::from_secs(10);
 const SNAPSHOT_ANSWER: Duration = Duration::from_secs(120);
 
 type Snapshot = openraft::Snapshot<LeaderId, u64, Peer, Blob>;
+type Answers<'s> = BoxStream<'s, Result<StreamResult, RPCError<Types>>>;
 
 /// Makes the networks for openraft.
 pub(crate) struct Factory {
@@ -97,12 +99,13 @@ impl RaftNetworkV2<Types> for PeerNetwork {
         &'s mut self,
         input: S,
         _option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamResult, RPCError<Types>>>, RPCError<Types>>>
+    ) -> BoxFuture<'s, Result<Answers<'s>, RPCError<Types>>>
     where
         S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
     {
         let link = self.log_link();
-        Box::pin(async move { Ok(pipeline(&link, input)) })
+        let requests = Requests::new(input, self.peers.hurry(self.target));
+        Box::pin(async move { Ok(pipeline(&link, requests)) })
     }
 
     async fn vote(
@@ -150,7 +153,7 @@ impl RaftNetworkV2<Types> for PeerNetwork {
 }
 
 /// Sends requests as they come and yields the answers in the same order, many under way.
-fn pipeline<'s, S>(link: &Link, mut input: S) -> BoxStream<'s, Result<StreamResult, RPCError<Types>>>
+fn pipeline<'s, S>(link: &Link, mut input: Requests<S>) -> Answers<'s>
 where
     S: Stream<Item = AppendRequest> + Send + Unpin + 'static,
 {
@@ -170,7 +173,8 @@ where
             permit.forget();
             #[cfg(feature = "sabotage")]
             counted_on.lock().extend(counted_without_answer(&request));
-            if let Err(error) = requests.send(Kind::AppendStream, &AppendRef::of(&request)).await {
+            let body = AppendRef::of(&request);
+            if let Err(error) = requests.send_sized(Kind::AppendStream, &body, body.size()).await {
                 // The receiver is gone when openraft gave up the stream.
                 drop(ended.send(error));
                 return;

@@ -132,8 +132,8 @@ impl Receiving {
         }
     }
 
-    /// The whole snapshot. One that was put together over several connections is read once before:
-    /// if it does not fit together, it is thrown away.
+    /// The whole snapshot. What was damaged at the sender, or does not fit together after several
+    /// connections, is thrown away: whoever installs a snapshot can not go on without it.
     pub(super) async fn finish(self) -> io::Result<Blob> {
         self.check_turn()?;
         let blob = self.transfer.blob.clone();
@@ -145,7 +145,9 @@ impl Receiving {
             let read = move || snapshot::read(&mut io::BufReader::with_capacity(1 << 20, reader)).map(drop);
             self.inbox.work.run(read).await?
         } else {
-            Ok(())
+            let reader = blob.reader();
+            let check = move || snapshot::check(&mut io::BufReader::with_capacity(1 << 20, reader));
+            self.inbox.work.run(check).await?
         };
         self.check_turn()?;
         self.inbox.unfinished.lock().take_if(|kept| Arc::ptr_eq(kept, &self.transfer));

@@ -22,6 +22,7 @@ use crate::peer::net::{Incoming, Listener, Socket};
 use crate::peer::peers::Peers;
 use crate::peer::receive::{Inbox, Receiving};
 use crate::peer::wire::{AppendRef, AppendRequest, Forward, Hello, VoteRequest, Welcome};
+use crate::pulse::Pulse;
 use crate::raft::Raft;
 use crate::reads::LeaderReads;
 
@@ -38,6 +39,7 @@ pub(crate) struct Service {
     pub reads: LeaderReads,
     pub members: Arc<Members>,
     pub failover: Arc<Failover>,
+    pub pulse: Arc<Pulse>,
     pub inbox: Arc<Inbox>,
     pub metrics: Arc<Metrics>,
 }
@@ -68,7 +70,17 @@ pub(crate) async fn serve(mut listener: Box<dyn Listener>, service: Arc<Service>
 
 async fn connection(service: Arc<Service>, incoming: Incoming, cancel: CancellationToken) -> io::Result<()> {
     let mut socket = incoming.await?;
-    let Some(frame) = frame::read(&mut socket).await? else { return Ok(()) };
+    let frame = match frame::read(&mut socket).await {
+        Ok(Some(frame)) => frame,
+        Ok(None) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            // In a form that every version knows.
+            socket.write_all(&refusal(0, &error.to_string())).await?;
+            socket.flush().await?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
     let hello: Hello = codec::decode(&frame.body).map_err(io::Error::other)?;
     let me = service.peers.me();
     let book = service.peers.book();
@@ -77,9 +89,13 @@ async fn connection(service: Arc<Service>, incoming: Incoming, cancel: Cancellat
     } else {
         book.met(hello.from, hello.folder).err()
     };
+    if let Some(since) = service.peers.removed(hello.from, hello.belongs) {
+        socket.write_all(&frame::encode(Kind::Removed, 0, &since)).await?;
+        return socket.flush().await;
+    }
     book.learn(hello.from, &hello.advertise);
     if let Some(reason) = stranger {
-        socket.write_all(&frame::encode_raw(Kind::Refused, 0, reason.as_bytes())).await?;
+        socket.write_all(&refusal(0, &reason)).await?;
         return socket.flush().await;
     }
     let welcome = Welcome { folder: service.peers.folder() };
@@ -141,10 +157,14 @@ impl Session {
     /// Answers a request in a task of its own.
     fn answer(&self, frame: Frame) {
         let (service, answers, cancel) = (self.service.clone(), self.answers.clone(), self.cancel.clone());
+        let from = self.from;
         tokio::spawn(async move {
             let id = frame.id;
             let work = async {
-                let bytes = service.answer(&frame).await.unwrap_or_else(|reason| refusal(id, &reason));
+                let bytes = service.answer(from, &frame).await.unwrap_or_else(|reason| refusal(id, &reason));
+                if matches!(frame.kind, Kind::Forward | Kind::ReadIndex) {
+                    service.peers.hurry(from).notify_one();
+                }
                 // The connection ended: nobody waits for the answer.
                 drop(answers.send(bytes).await);
             };
@@ -232,7 +252,7 @@ fn refusal(id: u64, reason: &str) -> Vec<u8> {
 }
 
 impl Service {
-    async fn answer(&self, frame: &Frame) -> Result<Vec<u8>, String> {
+    async fn answer(&self, from: MemberId, frame: &Frame) -> Result<Vec<u8>, String> {
         fn reply<T: Serialize>(frame: &Frame, answer: &T) -> Vec<u8> {
             frame::encode(Kind::Reply, frame.id, answer)
         }
@@ -264,6 +284,14 @@ impl Service {
             Kind::LeaderGone => {
                 let question = codec::decode(body).map_err(text)?;
                 reply(frame, &self.failover.answer(question).await)
+            }
+            Kind::Leaving => {
+                self.peers.book().leaves(from);
+                reply(frame, &())
+            }
+            Kind::Pulse => {
+                let question = codec::decode(body).map_err(text)?;
+                reply(frame, &self.pulse.answer(from, question))
             }
             kind => return Err(format!("{kind:?} is not a request")),
         })

@@ -26,6 +26,8 @@ pub(crate) struct Hello {
     pub advertise: String,
     /// The number of its data folder.
     pub folder: u64,
+    /// The log index of the membership by which it believes to belong to the cluster.
+    pub belongs: Option<u64>,
 }
 
 /// The answer.
@@ -53,6 +55,12 @@ impl<'a> AppendRef<'a> {
             commit: request.leader_commit,
             entries: request.entries.iter().map(EntryRef::of).collect(),
         }
+    }
+
+    /// About how many bytes the encoding takes.
+    pub(crate) fn size(&self) -> usize {
+        const AROUND: usize = 64;
+        self.entries.iter().map(|entry| entry.payload.size() + AROUND).sum::<usize>() + AROUND
     }
 
     /// The request in the body of a frame, sharing its bytes.
@@ -130,6 +138,23 @@ pub(crate) struct LeaderGone {
 pub(crate) struct LeaderGoneAnswer {
     pub gone: bool,
     pub last: Option<LogId>,
+}
+
+/// "Do you lead?", from a member that believes to belong since this log index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PulseQuestion {
+    pub belongs: Option<u64>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum PulseAnswer {
+    /// Yes, and a quorum asks.
+    Leads,
+    /// Not so that anything could be committed.
+    No,
+    /// The one who asks was removed, by the membership of this log index or an earlier one.
+    Removed { since: u64 },
 }
 
 /// A snapshot is about to be sent.

@@ -85,6 +85,8 @@ pub(super) struct Index {
     config: WalConfig,
     vote: Option<Vote>,
     committed: Option<LogId>,
+    /// No record says yet what is committed: the next append does.
+    committed_waits: bool,
     purged: Option<LogId>,
     slots: VecDeque<Slot>,
     cached_bytes: usize,
@@ -133,6 +135,12 @@ impl Wal {
 
     /// Writes and syncs what is left, and ends the writer; blocking.
     pub(crate) fn close(&self) {
+        let mut index = self.index.lock();
+        let (mut bytes, mut jobs) = (Vec::new(), Vec::new());
+        let at = index.note_committed(&mut bytes, &mut jobs);
+        jobs.push(Job::Write { segment: index.current, at, bytes, sync: true, done: Done::Nobody });
+        self.writer.submit(jobs);
+        drop(index);
         self.writer.close();
     }
 
@@ -187,6 +195,7 @@ impl Index {
             config,
             vote: None,
             committed: None,
+            committed_waits: false,
             purged: None,
             slots: VecDeque::new(),
             cached_bytes: 0,
@@ -250,10 +259,20 @@ impl Index {
         jobs.push(Job::Write { segment: self.current, at, bytes, sync, done });
     }
 
+    /// Begins what is written next with the record of what is committed, when there is none yet; where
+    /// that is.
+    fn note_committed(&mut self, bytes: &mut Vec<u8>, jobs: &mut Vec<Job>) -> u64 {
+        if !std::mem::take(&mut self.committed_waits) {
+            return self.len;
+        }
+        record::append_record(&Record::Committed(self.committed), bytes);
+        self.place(bytes.len(), jobs)
+    }
+
     fn append(&mut self, entries: impl Iterator<Item = Entry>, done: Done) -> Result<Vec<Job>, io::Error> {
         let mut jobs = Vec::new();
         let mut bytes = Vec::new();
-        let mut from = self.len;
+        let mut from = self.note_committed(&mut bytes, &mut jobs);
         for entry in entries {
             if self.last_id().is_some() && entry.log_id.index != self.next_index() {
                 let problem = format!("entry {} after {:?}", entry.log_id, self.last_id());
@@ -433,12 +452,11 @@ impl RaftLogStorage<Types> for Wal {
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         let mut index = self.index.lock();
-        let mut jobs = Vec::new();
         index.committed = committed;
         index.config.metrics.proposals_committed.set(committed.map_or(0, |id| id.index) as i64);
-        // Not synced: it may be older after a power cut, and then more entries wait for the leader.
-        index.record(&Record::Committed(committed), false, Done::Nobody, &mut jobs);
-        self.writer.submit(jobs);
+        // Not worth a write, and a turn of the writer, of its own: it may be older after a crash, and
+        // then more entries wait for the leader.
+        index.committed_waits = true;
         Ok(())
     }
 

@@ -85,6 +85,24 @@ async fn what_was_appended_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_is_committed_is_written_with_the_next_entries() {
+    let dir = TempDir::new().expect("a folder");
+    let mut wal = open(dir.path()).expect("opens");
+    append(&mut wal, vec![entry(1, 0, 10)]).await.expect("written");
+    wal.save_committed(Some(id(1, 0))).await.expect("saved");
+    append(&mut wal, vec![entry(1, 1, 10)]).await.expect("written");
+    // As after a crash: the log is not closed.
+    let copy = TempDir::new().expect("a folder");
+    for file in std::fs::read_dir(dir.path()).expect("a folder") {
+        let file = file.expect("a file");
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).expect("copied");
+    }
+    let mut copied = open(copy.path()).expect("opens");
+    assert_eq!(copied.read_committed().await.expect("read"), Some(id(1, 0)));
+    assert_eq!(all(&mut copied).await.len(), 2);
+}
+
+#[tokio::test]
 async fn entries_that_left_the_memory_are_read_from_the_disk() {
     let dir = TempDir::new().expect("a folder");
     let config = WalConfig { cache_bytes: 500, ..config(dir.path(), Arc::new(HostDisk)) };

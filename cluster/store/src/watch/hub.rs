@@ -132,6 +132,11 @@ impl Hub {
         let mut touched: Vec<Arc<Watcher>> = Vec::new();
         let mut lagged: Vec<Arc<Watcher>> = Vec::new();
         let mut inner = self.inner.lock();
+        if inner.watchers.is_empty() {
+            inner.dispatched = root.revision;
+            self.dispatched.store(inner.dispatched, Ordering::Release);
+            return root.history.len();
+        }
         let mut next = first;
         let mut delivered = 0;
         while let Some(change) = root.history.get(next) {

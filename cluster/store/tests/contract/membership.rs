@@ -193,3 +193,62 @@ async fn members_that_join_together_write_without_delay() {
         cluster.shutdown().await;
     }
 }
+
+/// What `trireme up` does: each keeps its vote, whichever change comes between which steps of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_join_at_the_same_time_all_vote() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    let mut cluster = cluster.grown(1).await;
+    let mut joining = Vec::new();
+    for _ in 0..4 {
+        joining.push(waiting_member(&mut cluster).await);
+    }
+    let join = joining.iter().map(|&index| {
+        let addr = cluster.addrs[index].to_string();
+        cluster.store(0).add_member(index as MemberId + 1, addr)
+    });
+    for joined in futures::future::join_all(join).await {
+        joined.expect("a new member");
+    }
+    assert_eq!(voters(&members(cluster.store(0)).await), [1, 2, 3, 4, 5]);
+    cluster.shutdown().await;
+}
+
+/// When all members stop at the same time, none waits for another one to take over: here that would
+/// take longer than the test.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_all_stop_wait_for_nobody() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    cluster.timings.election_min = DEADLINE;
+    cluster.timings.election_max = DEADLINE * 2;
+    let cluster = cluster.grown(3).await;
+    apply(cluster.store(0), create("/k", "v")).await.expect("written");
+    futures::future::join_all(cluster.open_members().map(Store::leave)).await;
+    let abandoned = futures::future::join_all(cluster.open_members().map(Store::abandoned));
+    tokio::time::timeout(DEADLINE, abandoned).await.expect("everybody knows");
+    let stopped = futures::future::join_all(cluster.open_members().map(Store::shutdown));
+    tokio::time::timeout(DEADLINE, stopped).await.expect("nobody waits");
+}
+
+/// A server that nobody ended: it says what to do, and answers nothing old.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_member_that_still_runs_is_told_so() {
+    let cluster = Cluster::of(3).await;
+    let removed = cluster.follower().await;
+    let leader = cluster.leader().await;
+    cluster.store(leader).remove_member(removed as MemberId + 1).await.expect("removed");
+    let told = until("it is told", async || {
+        let told = cluster.store(removed).status().healthy.err()?;
+        told.contains("was removed").then_some(told)
+    })
+    .await;
+    assert!(told.contains("empty its data folder"), "{told}");
+    let read = cluster.store(removed).view(store::Consistency::Linearizable).await.expect_err("removed");
+    assert!(read.to_string().contains("was removed"), "{read}");
+    let written = apply(cluster.store(removed), create("/k", "v")).await.expect_err("removed");
+    assert!(written.to_string().contains("was removed"), "{written}");
+    apply(cluster.store(leader), create("/k", "v")).await.expect("the others go on");
+    cluster.shutdown().await;
+}

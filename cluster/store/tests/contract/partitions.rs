@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::net::MemNet;
-use crate::common::{Cluster, apply, create, data, linearizable, put, until, write};
+use crate::common::{Cluster, DEADLINE, apply, create, data, linearizable, put, until, write};
 use store::{Consistency, Rejection, WriteError};
 
 async fn cluster_on(net: &Arc<MemNet>) -> Cluster {
@@ -97,4 +97,33 @@ async fn a_write_under_way_survives_a_new_leader() {
     let view = linearizable(cluster.store(old)).await;
     assert_eq!((view.count("/k/"), view.revision()), (20, 20));
     cluster.shutdown().await;
+}
+
+/// Heartbeats of a leader that hears nothing still arrive, and one that is mute still hears all: both
+/// are replaced, and lead nobody any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_cut_off_in_one_direction_is_replaced() {
+    for deaf in [true, false] {
+        let net = MemNet::new();
+        let cluster = cluster_on(&net).await;
+        let old = cluster.leader().await;
+        let leader = old as u64 + 1;
+        for other in (1..=3).filter(|other| *other != leader) {
+            let (from, to) = if deaf { (other, leader) } else { (leader, other) };
+            net.cut(from, to);
+        }
+        let new = cluster.leader_without(old).await;
+        until("the majority goes on", async || {
+            apply(cluster.store(new), write(put("/k", "v"))).await.ok().map(drop)
+        })
+        .await;
+        let mut told = cluster.store(old).leadership();
+        let led = told.wait_for(|now| !now.is_self);
+        tokio::time::timeout(DEADLINE, led).await.expect("it leads nobody").expect("open");
+        assert!(cluster.store(old).view(Consistency::Linearizable).await.is_err(), "deaf: {deaf}");
+        net.heal();
+        let view = linearizable(cluster.store(old)).await;
+        assert_eq!(data(&view, "/k").as_deref(), Some("v"));
+        cluster.shutdown().await;
+    }
 }

@@ -196,7 +196,7 @@ impl Cluster {
         let others: Vec<&Store> =
             (0..self.stores.len()).filter(|i| *i != except).filter_map(|i| self.stores[i].as_ref()).collect();
         until("one leader", async || {
-            let leader = others.first()?.status().leader?;
+            let leader = others.first()?.status().leader.filter(|leader| *leader as usize - 1 != except)?;
             others.iter().all(|store| store.status().leader == Some(leader)).then_some(leader as usize - 1)
         })
         .await

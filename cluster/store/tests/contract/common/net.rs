@@ -53,6 +53,11 @@ impl MemNet {
         });
     }
 
+    /// Nothing that one member sends reaches another one.
+    pub fn cut(&self, from: MemberId, to: MemberId) {
+        self.cuts.send_modify(|cuts| cuts.extend([(from, to)]));
+    }
+
     /// The next connections that carry so many bytes from a member to another break there.
     pub fn break_after(&self, link: (MemberId, MemberId), breaks: Vec<u64>) {
         self.carried.lock().expect("loads").entry(link).or_default().breaks = breaks;

@@ -26,8 +26,6 @@ use crate::raft::{LogId, Raft};
 
 /// How long after another member the next one in rank stands for election.
 const RANK_STEP: Duration = Duration::from_millis(40);
-/// Missed heartbeats after which a member that is asked agrees: it need not have noticed by itself.
-const AGREES: u32 = 1;
 /// How long a member waits to see itself that the leader is gone, when it is asked.
 const LOOK: Duration = Duration::from_millis(60);
 const ANSWER: Duration = Duration::from_millis(150);
@@ -91,18 +89,18 @@ impl Failover {
                 std::future::pending::<()>().await;
             }
         };
-        let (mut missed, silence) = (self.pulse.missed(), self.pulse.silence());
+        let mut silence = self.pulse.silence();
         tokio::select! {
             () = closed => {}
             // The pulse outlives this: its end is the store's.
-            seen = async { missed.wait_for(|missed| *missed >= silence).await.is_ok() } => debug_assert!(seen),
+            seen = async { silence.wait_for(|silence| silence.is_enough()).await.is_ok() } => debug_assert!(seen),
         }
     }
 
     /// Whether this member, by itself, still takes the leader for gone.
     fn sees_gone(&self, leader: MemberId) -> bool {
         *self.peers.link(leader, Lane::Control).state().borrow() != LinkState::Up
-            || *self.pulse.missed().borrow() >= AGREES
+            || self.pulse.silence().borrow().agrees()
     }
 
     /// Tries to get the leader replaced, until it is or turns out to live.
@@ -151,12 +149,12 @@ impl Failover {
             && question.leader != self.peers.me()
             && {
                 let mut state = self.peers.link(question.leader, Lane::Control).state();
-                let mut missed = self.pulse.missed();
+                let mut silence = self.pulse.silence();
                 let seen = async {
                     tokio::select! {
                         closed = state.wait_for(is_gone) => closed.is_ok(),
                         // Silence counts only of the leader that is asked about.
-                        silent = missed.wait_for(|missed| now.leader.is_some() && *missed >= AGREES) => silent.is_ok(),
+                        silent = silence.wait_for(|silence| now.leader.is_some() && silence.agrees()) => silent.is_ok(),
                     }
                 };
                 tokio::time::timeout(LOOK, seen).await.unwrap_or(false)

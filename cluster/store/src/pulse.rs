@@ -4,7 +4,12 @@
 //! followers calm and commit nothing; one that can not send would be missed late. So each member
 //! asks the leader again and again, and the leader answers whether it is asked by a quorum. One
 //! question is under way at a time: an answer proves both directions, its absence is counted in
-//! heartbeats. (A member that was not scheduled for a while counts one, however long that was.)
+//! heartbeats.
+//!
+//! On a busy machine silence proves little. A member that was not scheduled itself heard nothing for
+//! that reason: such a heartbeat is not counted, neither by who asks nor by who leads. A leader whose
+//! answer came late, after all, is given more time from then on, and so is the one that follows a leader
+//! replaced for its silence: so elections never follow each other closely ([`Silence`]).
 //!
 //! What follows from silence is decided elsewhere: `failover.rs` asks the others before anybody is
 //! replaced, and a leader that no quorum asks is none any more for those who ask this member.
@@ -28,6 +33,73 @@ use crate::raft::Raft;
 /// An answer that takes longer will not come: the question is asked anew.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// Missed heartbeats that are enough in any case.
+const ENOUGH_MOST: u32 = 10;
+/// Answers in time, one after the other, after which one missed heartbeat less is enough.
+const CALM: u32 = 20;
+
+/// Heartbeats for which the leader has not answered, and how many of them are enough to believe that
+/// it is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Silence {
+    missed: u32,
+    enough: u32,
+    enough_least: u32,
+    in_time: u32,
+}
+
+impl Silence {
+    fn new(timings: &Timings) -> Silence {
+        // With the heartbeat before them they make the least election time.
+        let enough = beats(timings.election_min, timings).saturating_sub(1).clamp(1, ENOUGH_MOST);
+        Silence { missed: 0, enough, enough_least: enough, in_time: 0 }
+    }
+
+    /// A heartbeat passed without the answer; this member looked at it on time, or was late itself.
+    fn pass(&mut self, on_time: bool) {
+        self.missed += u32::from(on_time);
+    }
+
+    /// The leader answered.
+    fn answered(&mut self) {
+        let missed = std::mem::take(&mut self.missed);
+        if missed > 0 {
+            self.enough = self.enough.max(missed * 2 + 1).min(ENOUGH_MOST);
+            self.in_time = 0;
+            return;
+        }
+        self.in_time += 1;
+        if self.in_time >= CALM {
+            self.enough = (self.enough - 1).max(self.enough_least);
+            self.in_time = 0;
+        }
+    }
+
+    /// The leader was replaced, for its silence or for another reason.
+    fn replaced(&mut self) {
+        if self.is_enough() {
+            self.enough = (self.enough * 2).min(ENOUGH_MOST);
+            self.in_time = 0;
+        }
+        self.missed = 0;
+    }
+
+    /// Whether this member takes the leader for gone.
+    pub(crate) fn is_enough(self) -> bool {
+        self.missed >= self.enough
+    }
+
+    /// Whether it agrees with another one that does; it need not have noticed by itself.
+    pub(crate) fn agrees(self) -> bool {
+        self.missed >= self.enough.div_ceil(2)
+    }
+}
+
+/// How many heartbeats fit.
+fn beats(time: Duration, timings: &Timings) -> u32 {
+    (time.as_millis() / timings.heartbeat.as_millis().max(1)) as u32
+}
+
 /// The questions to the leader, and those from the others when this member leads.
 pub(crate) struct Pulse {
     raft: Raft,
@@ -35,12 +107,28 @@ pub(crate) struct Pulse {
     /// As openraft sees it: also a leader that is cut off leads there.
     leads: watch::Receiver<Leadership>,
     timings: Timings,
-    /// Heartbeats for which the leader has not answered.
-    missed: watch::Sender<u32>,
-    /// When each of the others asked last.
-    asked: Mutex<HashMap<MemberId, Instant>>,
+    silence: watch::Sender<Silence>,
+    /// While this member leads.
+    heard: Mutex<Heard>,
     /// This member leads, but no quorum has asked it for the longest election time.
     cut_off: watch::Sender<bool>,
+}
+
+/// Which of the others asked when.
+#[derive(Default)]
+struct Heard {
+    /// Heartbeats that this member, which leads, was awake for.
+    beat: u32,
+    /// The last one at which each of the others asked.
+    asked: HashMap<MemberId, u32>,
+}
+
+impl Heard {
+    /// Whether those who asked within so many heartbeats are, with `me`, a majority.
+    fn quorum(&self, voters: &BTreeSet<MemberId>, me: MemberId, within: u32) -> bool {
+        let heard = |id: &MemberId| self.asked.get(id).is_some_and(|at| self.beat - at <= within);
+        voters.iter().filter(|id| **id == me || heard(id)).count() * 2 > voters.len()
+    }
 }
 
 impl Pulse {
@@ -50,13 +138,13 @@ impl Pulse {
         leads: watch::Receiver<Leadership>,
         timings: Timings,
     ) -> Arc<Pulse> {
-        let (missed, cut_off) = (watch::Sender::new(0), watch::Sender::new(false));
-        Arc::new(Pulse { raft, peers, leads, timings, missed, asked: Mutex::default(), cut_off })
+        let (silence, cut_off) = (watch::Sender::new(Silence::new(&timings)), watch::Sender::new(false));
+        Arc::new(Pulse { raft, peers, leads, timings, silence, heard: Mutex::default(), cut_off })
     }
 
-    /// Heartbeats for which the leader has not answered this member.
-    pub(crate) fn missed(&self) -> watch::Receiver<u32> {
-        self.missed.subscribe()
+    /// How long the leader has not answered this member.
+    pub(crate) fn silence(&self) -> watch::Receiver<Silence> {
+        self.silence.subscribe()
     }
 
     /// Whether this member leads nobody any more.
@@ -64,19 +152,17 @@ impl Pulse {
         self.cut_off.subscribe()
     }
 
-    /// As many missed heartbeats as make, with the one before them, the least election time.
-    pub(crate) fn silence(&self) -> u32 {
-        let beats = self.timings.election_min.as_millis() / self.timings.heartbeat.as_millis().max(1);
-        (beats as u32).saturating_sub(1).max(1)
-    }
-
     /// Another member asks; whether this one leads and is asked by a quorum.
     pub(crate) fn answer(&self, from: MemberId, question: PulseQuestion) -> PulseAnswer {
-        self.asked.lock().insert(from, Instant::now());
-        let leads = self.leads.borrow().is_self && !*self.cut_off.borrow();
+        let leads = self.leads.borrow().is_self && {
+            let mut heard = self.heard.lock();
+            let beat = heard.beat;
+            heard.asked.insert(from, beat);
+            heard.quorum(&self.voters(), self.peers.me(), beats(self.timings.election_min, &self.timings))
+        };
         match self.peers.removed(from, question.belongs) {
             Some(since) => PulseAnswer::Removed { since },
-            None if leads && self.hears_quorum(self.timings.election_min) => PulseAnswer::Leads,
+            None if leads => PulseAnswer::Leads,
             None => PulseAnswer::No,
         }
     }
@@ -87,7 +173,7 @@ impl Pulse {
         let watch = async {
             loop {
                 let now = *leads.borrow_and_update();
-                self.missed.send_replace(0);
+                self.silence.send_modify(Silence::replaced);
                 self.cut_off.send_replace(false);
                 let beat = async {
                     match now.leader {
@@ -115,7 +201,7 @@ impl Pulse {
                 tokio::select! {
                     biased;
                     answer = &mut question => break answer,
-                    () = tokio::time::sleep(self.timings.heartbeat) => self.missed.send_modify(|n| *n += 1),
+                    on_time = self.heartbeat() => self.silence.send_modify(|silence| silence.pass(on_time)),
                 }
             };
             if let Ok(PulseAnswer::Removed { since }) = answer {
@@ -123,23 +209,35 @@ impl Pulse {
             }
             let answered = matches!(answer, Ok(PulseAnswer::Leads));
             if answered {
-                self.missed.send_if_modified(|missed| std::mem::take(missed) > 0);
+                self.silence.send_modify(Silence::answered);
             }
-            tokio::time::sleep(self.timings.heartbeat).await;
+            let on_time = self.heartbeat().await;
             if !answered {
-                self.missed.send_modify(|missed| *missed += 1);
+                self.silence.send_modify(|silence| silence.pass(on_time));
             }
         }
     }
 
+    /// Waits for a heartbeat; whether this member was awake when it ended.
+    async fn heartbeat(&self) -> bool {
+        let heartbeat = self.timings.heartbeat;
+        let begun = Instant::now();
+        tokio::time::sleep(heartbeat).await;
+        begun.elapsed() <= heartbeat + heartbeat / 2
+    }
+
     /// While this member leads: notices when no quorum asks it any more, and when one does again.
     async fn listen(&self) {
-        let now = Instant::now();
+        let longest = beats(self.timings.election_max, &self.timings);
         // Who has not learned yet who leads is not missed.
-        self.asked.lock().extend(self.voters().into_iter().map(|id| (id, now)));
+        *self.heard.lock() = Heard { beat: 0, asked: self.voters().into_iter().map(|id| (id, 0)).collect() };
         loop {
-            tokio::time::sleep(self.timings.heartbeat).await;
-            let cut_off = !self.hears_quorum(self.timings.election_max);
+            let on_time = self.heartbeat().await;
+            let cut_off = {
+                let mut heard = self.heard.lock();
+                heard.beat += u32::from(on_time);
+                !heard.quorum(&self.voters(), self.peers.me(), longest)
+            };
             let changed = self.cut_off.send_if_modified(|was| std::mem::replace(was, cut_off) != cut_off);
             if changed && cut_off {
                 tracing::warn!(
@@ -149,15 +247,103 @@ impl Pulse {
         }
     }
 
-    fn hears_quorum(&self, within: Duration) -> bool {
-        let voters = self.voters();
-        let asked = self.asked.lock();
-        let heard = |id: &MemberId| asked.get(id).is_some_and(|at| at.elapsed() <= within);
-        let me = self.peers.me();
-        voters.iter().filter(|id| **id == me || heard(id)).count() * 2 > voters.len()
-    }
-
     fn voters(&self) -> BTreeSet<MemberId> {
         self.raft.server_metrics().borrow_watched().membership_config.voter_ids().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What happens to a [`Silence`], as letters.
+    fn after(events: &str) -> Silence {
+        let mut silence = Silence::new(&Timings::default());
+        for event in events.chars() {
+            match event {
+                'm' => silence.pass(true),
+                'l' => silence.pass(false),
+                'a' => silence.answered(),
+                'r' => silence.replaced(),
+                'c' => (0..CALM).for_each(|_| silence.answered()),
+                other => panic!("no event {other}"),
+            }
+        }
+        silence
+    }
+
+    #[test]
+    fn silence_is_judged_by_what_this_member_could_have_heard() {
+        // m: missed, l: missed while this member was late itself, a: answered, r: replaced, c: calm.
+        // Then: whether it agrees with others, whether it is enough, how many are.
+        let table = [
+            ("", false, false, 2),
+            ("m", true, false, 2),
+            ("mm", true, true, 2),
+            ("llllllllllllllllllll", false, false, 2),
+            ("mlllm", true, true, 2),
+            ("aaaa", false, false, 2),
+            // A leader that is only slow gets more time.
+            ("ma", false, false, 3),
+            ("mam", false, false, 3),
+            ("mamm", true, false, 3),
+            ("mammm", true, true, 3),
+            ("mmmmmma", false, false, 10),
+            ("mac", false, false, 2),
+            ("mmac", false, false, 4),
+            // And so does the one after a leader that was silent.
+            ("mmr", false, false, 4),
+            ("mmrmmmmr", false, false, 8),
+            ("mmrmmmmrmmmmmmmmrmmmmmmmmmmr", false, false, 10),
+            ("mmrc", false, false, 3),
+            ("mmrccccc", false, false, 2),
+            // One that handed over was not.
+            ("r", false, false, 2),
+            ("mr", false, false, 2),
+        ];
+        for (events, agrees, is_enough, enough) in table {
+            let silence = after(events);
+            let found = (silence.agrees(), silence.is_enough(), silence.enough);
+            assert_eq!(found, (agrees, is_enough, enough), "after {events:?}");
+        }
+    }
+
+    /// A follower that hears answers this late, again and again, when nobody is gone.
+    #[test]
+    fn a_slow_machine_does_not_change_its_leader_again_and_again() {
+        // Answers come after 0 to 9 heartbeats.
+        let mut changes = 0;
+        let mut silence = Silence::new(&Timings::default());
+        for round in 0..1_000_u32 {
+            for _ in 0..round * 7 % 10 {
+                silence.pass(true);
+                if silence.is_enough() {
+                    silence.replaced();
+                    changes += 1;
+                    break;
+                }
+            }
+            silence.answered();
+        }
+        assert!((1..=3).contains(&changes), "{changes} changes of the leader");
+    }
+
+    #[test]
+    fn a_leader_counts_those_who_asked_while_it_was_awake() {
+        let (voters, five) = (BTreeSet::from([1, 2, 3]), BTreeSet::from([1, 2, 3, 4, 5]));
+        // Beats of the leader, who asked at which of them, whether that is a quorum of three, and of five.
+        let table = [
+            (0, vec![], false, false),
+            (6, vec![(2, 0)], true, false),
+            (7, vec![(2, 0)], false, false),
+            (7, vec![(2, 0), (3, 1)], true, false),
+            (9, vec![(4, 3), (5, 9)], false, true),
+            (9, vec![(4, 2), (5, 9)], false, false),
+        ];
+        for (beat, asked, of_three, of_five) in table {
+            let heard = Heard { beat, asked: asked.iter().copied().collect() };
+            let found = (heard.quorum(&voters, 1, 6), heard.quorum(&five, 1, 6));
+            assert_eq!(found, (of_three, of_five), "beat {beat}, asked {asked:?}");
+        }
     }
 }

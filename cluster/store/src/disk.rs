@@ -69,7 +69,7 @@ pub trait Disk: Send + Sync + 'static {
 }
 
 /// Bytes of a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DiskSpace {
     /// Those that we may still write.
     pub free: u64,

@@ -142,7 +142,8 @@ pub enum Rejection {
         /// The limit.
         limit: u64,
     },
-    /// The disk of the member that was asked is nearly full and the write would grow the store.
+    /// The disk of the leader, or those of so many that no quorum is left, are nearly full and the write
+    /// would grow the store.
     #[error("the disk is nearly full: {free} of {total} bytes are free; deletes still work")]
     DiskFull {
         /// Bytes that are free.

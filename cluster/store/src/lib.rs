@@ -42,8 +42,9 @@
 //!   blocks nobody. A cluster founded from one goes on at a revision that nobody has seen.
 //! - **Limits** ([`Limits`]): each is refused by name. At the size limit writes that grow the store
 //!   are refused, deletes work, and objects with a TTL are removed early.
-//! - **Room**: shortly before the disk is full, what grows is refused by name and the log is cut; when it
-//!   is full all the same, a ballast is given up, so that deletes and restarts still work.
+//! - **Room**: shortly before the leader's disk is full, or those of so many that no quorum has room, what
+//!   grows is refused by name, whoever is asked, and the log is cut; when a disk is full all the same, a
+//!   ballast is given up, so that deletes and restarts still work.
 //! - **Faults**: a member whose disk fails, or whose acknowledged data is damaged, stops taking part
 //!   and says why ([`Store::stopped`], [`OpenError`]); it never guesses. A torn tail of the log that
 //!   was never acknowledged is cut at start.

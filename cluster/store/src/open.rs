@@ -204,7 +204,7 @@ fn assemble(
         timeout: cfg.timings.read,
     };
     let members = Members::new(raft.clone(), peers.clone(), leadership.clone(), cfg.timings.clone());
-    let pulse = Pulse::new(raft.clone(), peers.clone(), leads, cfg.timings.clone());
+    let pulse = Pulse::new(raft.clone(), peers.clone(), leads, cfg.timings.clone(), room.clone());
     let failover = Failover::new(raft.clone(), peers.clone(), leadership.clone(), pulse.clone());
     let proposer = Proposer::start(ProposerConfig {
         me: cfg.id,

@@ -25,10 +25,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Timings;
+use crate::disk::DiskSpace;
 use crate::leadership::Leadership;
 use crate::object::MemberId;
 use crate::peer::{Kind, Peers, PulseAnswer, PulseQuestion};
 use crate::raft::Raft;
+use crate::room::{self, Room};
 
 /// An answer that takes longer will not come: the question is asked anew.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -107,9 +109,12 @@ pub(crate) struct Pulse {
     /// As openraft sees it: also a leader that is cut off leads there.
     leads: watch::Receiver<Leadership>,
     timings: Timings,
+    room: Arc<Room>,
     silence: watch::Sender<Silence>,
     /// While this member leads.
     heard: Mutex<Heard>,
+    /// What the leader said last: see [`Pulse::little`].
+    told: Mutex<Option<Option<DiskSpace>>>,
     /// This member leads, but no quorum has asked it for the longest election time.
     cut_off: watch::Sender<bool>,
 }
@@ -119,14 +124,15 @@ pub(crate) struct Pulse {
 struct Heard {
     /// Heartbeats that this member, which leads, was awake for.
     beat: u32,
-    /// The last one at which each of the others asked.
-    asked: HashMap<MemberId, u32>,
+    /// The last one at which each of the others asked, and what its disk had left then, when that was
+    /// little.
+    asked: HashMap<MemberId, (u32, Option<DiskSpace>)>,
 }
 
 impl Heard {
     /// Whether those who asked within so many heartbeats are, with `me`, a majority.
     fn quorum(&self, voters: &BTreeSet<MemberId>, me: MemberId, within: u32) -> bool {
-        let heard = |id: &MemberId| self.asked.get(id).is_some_and(|at| self.beat - at <= within);
+        let heard = |id: &MemberId| self.asked.get(id).is_some_and(|(at, _)| self.beat - at <= within);
         voters.iter().filter(|id| **id == me || heard(id)).count() * 2 > voters.len()
     }
 }
@@ -137,9 +143,25 @@ impl Pulse {
         peers: Arc<Peers>,
         leads: watch::Receiver<Leadership>,
         timings: Timings,
+        room: Arc<Room>,
     ) -> Arc<Pulse> {
         let (silence, cut_off) = (watch::Sender::new(Silence::new(&timings)), watch::Sender::new(false));
-        Arc::new(Pulse { raft, peers, leads, timings, silence, heard: Mutex::default(), cut_off })
+        let (heard, told) = (Mutex::default(), Mutex::default());
+        Arc::new(Pulse { raft, peers, leads, timings, room, silence, heard, told, cut_off })
+    }
+
+    /// Whether nothing should grow: the leader's disk, or those of so many that no quorum is left, are
+    /// nearly full. `own` is this member's, which decides as long as no leader has said anything.
+    pub(crate) fn little(&self, own: Option<DiskSpace>) -> Option<DiskSpace> {
+        if self.leads.borrow().is_self { self.decide(own) } else { self.told.lock().unwrap_or(own) }
+    }
+
+    fn decide(&self, own: Option<DiskSpace>) -> Option<DiskSpace> {
+        let (voters, me) = (self.voters(), self.peers.me());
+        let heard = self.heard.lock();
+        let others = voters.iter().filter(|id| **id != me);
+        let others: Vec<_> = others.map(|id| heard.asked.get(id).and_then(|(_, little)| *little)).collect();
+        room::tightest(own, &others)
     }
 
     /// How long the leader has not answered this member.
@@ -157,12 +179,12 @@ impl Pulse {
         let leads = self.leads.borrow().is_self && {
             let mut heard = self.heard.lock();
             let beat = heard.beat;
-            heard.asked.insert(from, beat);
+            heard.asked.insert(from, (beat, question.little));
             heard.quorum(&self.voters(), self.peers.me(), beats(self.timings.election_min, &self.timings))
         };
         match self.peers.removed(from, question.belongs) {
             Some(since) => PulseAnswer::Removed { since },
-            None if leads => PulseAnswer::Leads,
+            None if leads => PulseAnswer::Leads { little: self.decide(self.room.little()) },
             None => PulseAnswer::No,
         }
     }
@@ -174,6 +196,7 @@ impl Pulse {
             loop {
                 let now = *leads.borrow_and_update();
                 self.silence.send_modify(Silence::replaced);
+                *self.told.lock() = None;
                 self.cut_off.send_replace(false);
                 let beat = async {
                     match now.leader {
@@ -194,8 +217,8 @@ impl Pulse {
     /// Asks the leader again and again.
     async fn ask(&self, leader: MemberId) {
         loop {
-            let belongs = PulseQuestion { belongs: self.peers.belongs() };
-            let question = self.peers.call::<_, PulseAnswer>(leader, Kind::Pulse, &belongs, ANSWER);
+            let question = PulseQuestion { belongs: self.peers.belongs(), little: self.room.little() };
+            let question = self.peers.call::<_, PulseAnswer>(leader, Kind::Pulse, &question, ANSWER);
             let mut question = std::pin::pin!(question);
             let answer = loop {
                 tokio::select! {
@@ -207,12 +230,13 @@ impl Pulse {
             if let Ok(PulseAnswer::Removed { since }) = answer {
                 self.peers.book().removed(since);
             }
-            let answered = matches!(answer, Ok(PulseAnswer::Leads));
-            if answered {
+            let leads = if let Ok(PulseAnswer::Leads { little }) = answer { Some(little) } else { None };
+            if leads.is_some() {
+                *self.told.lock() = leads;
                 self.silence.send_modify(Silence::answered);
             }
             let on_time = self.heartbeat().await;
-            if !answered {
+            if leads.is_none() {
                 self.silence.send_modify(|silence| silence.pass(on_time));
             }
         }
@@ -230,7 +254,8 @@ impl Pulse {
     async fn listen(&self) {
         let longest = beats(self.timings.election_max, &self.timings);
         // Who has not learned yet who leads is not missed.
-        *self.heard.lock() = Heard { beat: 0, asked: self.voters().into_iter().map(|id| (id, 0)).collect() };
+        let asked = self.voters().into_iter().map(|id| (id, (0, None))).collect();
+        *self.heard.lock() = Heard { beat: 0, asked };
         loop {
             let on_time = self.heartbeat().await;
             let cut_off = {
@@ -341,7 +366,7 @@ mod tests {
             (9, vec![(4, 2), (5, 9)], false, false),
         ];
         for (beat, asked, of_three, of_five) in table {
-            let heard = Heard { beat, asked: asked.iter().copied().collect() };
+            let heard = Heard { beat, asked: asked.iter().map(|(id, at)| (*id, (*at, None))).collect() };
             let found = (heard.quorum(&voters, 1, 6), heard.quorum(&five, 1, 6));
             assert_eq!(found, (of_three, of_five), "beat {beat}, asked {asked:?}");
         }

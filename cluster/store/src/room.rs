@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::disk::{Disk, DiskSpace};
@@ -26,6 +27,8 @@ pub(crate) struct Room {
     bytes: u64,
     held: AtomicBool,
     low: AtomicBool,
+    /// What was left when looked last, if that was little.
+    little: Mutex<Option<DiskSpace>>,
     /// Bytes admitted since the last look.
     unseen: AtomicU64,
     /// Bytes of the state, which a snapshot takes at most.
@@ -48,6 +51,7 @@ impl Room {
             bytes,
             held: held.into(),
             low: false.into(),
+            little: Mutex::default(),
             unseen: 0.into(),
             state_bytes: 0.into(),
             metrics,
@@ -118,7 +122,20 @@ impl Room {
         }
         let low = space.free < self.bytes;
         self.note(low);
-        low.then_some(space)
+        let little = low.then_some(space);
+        *self.little.lock() = little;
+        little
+    }
+
+    /// Looks at the disk; false when there is nothing to look at.
+    pub(crate) fn refresh(&self) -> bool {
+        self.look();
+        self.bytes > 0
+    }
+
+    /// What was left when looked last, if that was little.
+    pub(crate) fn little(&self) -> Option<DiskSpace> {
+        *self.little.lock()
     }
 
     /// Whether there is room for what only makes things faster.
@@ -138,7 +155,37 @@ impl Room {
     }
 }
 
+/// The disk for which nothing should grow: that of the leader, `own`, or else the fullest of the others
+/// when so many are nearly full that no quorum is left.
+pub(crate) fn tightest(own: Option<DiskSpace>, others: &[Option<DiskSpace>]) -> Option<DiskSpace> {
+    let with_room = 1 + others.iter().filter(|other| other.is_none()).count();
+    let quorum = with_room * 2 > others.len() + 1;
+    own.or_else(|| others.iter().flatten().copied().filter(|_| !quorum).min_by_key(|space| space.free))
+}
+
 /// Whether an error says that the disk, or its owner's share of it, is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leader_or_a_quorum_must_have_room() {
+        let space = |free| Some(DiskSpace { free, total: 100 });
+        let cases = [
+            (None, vec![], None),
+            (space(1), vec![], space(1)),
+            (None, vec![None, space(2)], None),
+            (None, vec![space(3), space(2)], space(2)),
+            (space(9), vec![None, None], space(9)),
+            (None, vec![None, None, space(2), space(3)], None),
+            (None, vec![None, space(4), space(2), space(3)], space(2)),
+        ];
+        for (own, others, expected) in cases {
+            assert_eq!(tightest(own, &others), expected, "{own:?} {others:?}");
+        }
+    }
 }

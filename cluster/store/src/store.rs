@@ -206,9 +206,11 @@ impl Store {
             self.inner.shed.notify_one();
             return Err(Rejection::StorageFull { used, limit: limits.total_bytes });
         }
-        if growth > 0
-            && let Some(DiskSpace { free, total }) = self.inner.room.is_low(growth.unsigned_abs(), used)
-        {
+        if growth <= 0 {
+            return Ok(());
+        }
+        let own = self.inner.room.is_low(growth.unsigned_abs(), used);
+        if let Some(DiskSpace { free, total }) = self.inner.pulse.little(own) {
             self.inner.shed.notify_one();
             return Err(Rejection::DiskFull { free, total });
         }

@@ -20,6 +20,8 @@ const EXPIRE_AT_ONCE: u32 = 256;
 /// After a proposal to expire failed.
 const EXPIRE_AGAIN: Duration = Duration::from_millis(500);
 
+/// Between two looks at how much room the disk has.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two snapshots that are made because room is short.
 const SHRINK_AGAIN: Duration = Duration::from_secs(5);
 /// A snapshot that takes longer was not made, for want of room.
@@ -44,6 +46,7 @@ pub(crate) fn start(inner: &Arc<Inner>, seen: (watch::Sender<Leadership>, watch:
     spawn(Box::pin(expire(inner.clone())));
     spawn(Box::pin(compact(inner.clone())));
     spawn(Box::pin(watch_faults(inner.clone())));
+    spawn(Box::pin(watch_room(inner.clone())));
     let (failover, pulse) = (inner.failover.clone(), inner.pulse.clone());
     spawn(Box::pin(failover.run(inner.cancel.child_token())));
     spawn(Box::pin(pulse.run(inner.cancel.child_token())));
@@ -225,6 +228,18 @@ async fn expire(inner: Arc<Inner>) {
         if let Err(error) = inner.proposer.propose(body).await {
             tracing::debug!(%error, "could not expire objects");
             tokio::time::sleep(EXPIRE_AGAIN).await;
+        }
+    }
+}
+
+/// Others fill the disk, too, and nobody tells.
+async fn watch_room(inner: Arc<Inner>) {
+    loop {
+        let room = inner.room.clone();
+        match inner.work.run(move || room.refresh()).await {
+            Ok(true) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(false) => return,
+            Err(error) => return tracing::error!(%error, "the disk is not watched any more"),
         }
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError, Raw};
+use crate::disk::DiskSpace;
 use crate::error::MembershipError;
 use crate::members::Member;
 use crate::object::MemberId;
@@ -144,13 +145,15 @@ pub(crate) struct LeaderGoneAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PulseQuestion {
     pub belongs: Option<u64>,
+    /// What its disk has left, when that is little.
+    pub little: Option<DiskSpace>,
 }
 
 /// The answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PulseAnswer {
-    /// Yes, and a quorum asks.
-    Leads,
+    /// Yes, and a quorum asks. `little`: what is left on the disk for which nothing should grow.
+    Leads { little: Option<DiskSpace> },
     /// Not so that anything could be committed.
     No,
     /// The one who asks was removed, by the membership of this log index or an earlier one.

@@ -1,7 +1,7 @@
 //! Disks that fail and stores that are full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::common::disk::Quota;
@@ -94,7 +94,7 @@ async fn a_full_disk_costs_the_ballast_and_nothing_else() {
     cluster.net = Some(MemNet::new());
     cluster.quotas = vec![Quota::of(64 << 20)];
     let mut cluster = cluster.grown(1).await;
-    apply(cluster.store(0), create("/k/0", &noise(10_000))).await.expect("written");
+    apply(cluster.store(0), create("/k/0", &noise(20_000))).await.expect("written");
     let quota = cluster.quotas[0].clone();
     let ballast = cluster.data_dir(0).join("ballast");
     assert_eq!(crate::common::size_of(&ballast), 1 << 20);
@@ -102,7 +102,9 @@ async fn a_full_disk_costs_the_ballast_and_nothing_else() {
     // The log has some room that is prepared already; then it needs the ballast's.
     for round in 0.. {
         assert!(round < 1000, "the ballast is still there");
-        apply(cluster.store(0), write(put("/k/0", &noise(10_000)))).await.expect("there is room, or is made");
+        // It does not grow: that would be refused as soon as somebody looks at the disk.
+        let smaller = noise(19_000 - round);
+        apply(cluster.store(0), write(put("/k/0", &smaller))).await.expect("there is room, or is made");
         if !ballast.exists() {
             break;
         }
@@ -115,6 +117,48 @@ async fn a_full_disk_costs_the_ballast_and_nothing_else() {
     quota.others.store(0, Ordering::SeqCst);
     apply(cluster.store(0), create("/k/1", &noise(10_000))).await.expect("there is room again");
     assert_eq!(crate::common::size_of(&ballast), 1 << 20, "the ballast, too");
+    cluster.shutdown().await;
+}
+
+/// Whoever is asked: what counts is the leader's disk, and that a quorum has room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nearly_full_disk_is_the_clusters_when_it_is_the_leaders_or_a_quorums() {
+    let mut cluster = Cluster::empty();
+    cluster.net = Some(MemNet::new());
+    cluster.quotas = (0..3).map(|_| Quota::of(64 << 20)).collect();
+    let cluster = cluster.grown(3).await;
+    let count = AtomicU64::new(0);
+    let grow = async |index: usize| {
+        let key = format!("/k/{}", count.fetch_add(1, Ordering::SeqCst));
+        cluster.store(index).propose(create(&key, "v")).await
+    };
+    // Nearly full: what there is goes on.
+    let fill = |full: &[usize]| {
+        for (index, quota) in cluster.quotas.iter().enumerate() {
+            if full.contains(&index) {
+                quota.fill();
+                quota.others.fetch_sub(700 << 10, Ordering::SeqCst);
+            } else {
+                quota.others.store(0, Ordering::SeqCst);
+            }
+        }
+    };
+    for leaders in [true, false] {
+        until("growth is refused", async || {
+            // On a busy machine another one may come to lead.
+            let leader = cluster.leader().await;
+            let others: Vec<usize> = (0..3).filter(|index| *index != leader).collect();
+            let asked = if leaders { others[0] } else { leader };
+            fill(if leaders { std::slice::from_ref(&leader) } else { &others });
+            let refused = grow(asked).await.err()?;
+            matches!(refused, WriteError::Rejected(Rejection::DiskFull { .. })).then_some(())
+        })
+        .await;
+        fill(&[]);
+        for index in 0..3 {
+            until("there is room again", async || grow(index).await.ok().map(drop)).await;
+        }
+    }
     cluster.shutdown().await;
 }
 

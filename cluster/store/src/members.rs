@@ -149,7 +149,9 @@ impl Members {
                 }
             }
             // A new leader, or the same one a little later.
-            drop(tokio::time::timeout(AGAIN, leadership.changed()).await);
+            if let Ok(Err(_)) = tokio::time::timeout(AGAIN, leadership.changed()).await {
+                return Err(MembershipError::ShuttingDown);
+            }
         }
         Err(refusal)
     }
@@ -436,6 +438,7 @@ impl Members {
             tracing::info!(addr, "this member's address changed: telling the cluster");
             if let Err(error) = self.change(MembersRequest::AddLearner { id: me, addr }).await {
                 tracing::warn!(%error, "the cluster does not know this member's new address yet");
+                tokio::time::sleep(self.timings.heartbeat).await;
             }
         }
     }

@@ -173,7 +173,10 @@ impl Round {
                 Err(ReadRefusal::NoQuorum(why)) => *reason = why,
             }
             // A new leader, or the same one a little later.
-            drop(tokio::time::timeout(AGAIN, leadership.changed()).await);
+            if let Ok(Err(_)) = tokio::time::timeout(AGAIN, leadership.changed()).await {
+                // The store stops, and this with it.
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

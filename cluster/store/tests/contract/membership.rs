@@ -252,3 +252,25 @@ async fn a_removed_member_that_still_runs_is_told_so() {
     apply(cluster.store(leader), create("/k", "v")).await.expect("the others go on");
     cluster.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_waits_for_a_leader_ends_when_the_store_stops() {
+    let mut cluster = Cluster::empty();
+    // Not that it gave up by itself.
+    cluster.timings.read = DEADLINE;
+    let mut cluster = cluster.grown(2).await;
+    cluster.kill(1).await;
+    let store = cluster.store(0);
+    let mut leadership = store.leadership();
+    leadership.wait_for(|now| now.leader.is_none()).await.expect("open");
+    let changes = futures::future::join_all((0..4).map(|_| store.remove_member(2)));
+    let stop = async {
+        // Those who wait are under way.
+        tokio::task::yield_now().await;
+        store.shutdown().await;
+    };
+    let (ends, ()) = tokio::join!(changes, stop);
+    for end in ends {
+        assert!(matches!(end, Err(MembershipError::ShuttingDown)), "{end:?}");
+    }
+}

@@ -378,16 +378,21 @@ fn start_components(serving: &Serving<'_>, stop: &CancellationToken) -> Vec<toki
         client::in_process(api.in_process("system:kube-controller-manager", &["system:authenticated"]));
     let identity = format!("{}_{id}", settings.name);
     let lost = lost_leaders(store, stop.clone());
+    let shared = controllers::Shared::start(&manager);
+    let (pods, nodes, namespaces) = (shared.pods.clone(), shared.nodes.clone(), shared.namespaces.clone());
     let options = controllers::Options {
         identity: identity.clone(),
         cluster_cidr: settings.cluster_cidr.into(),
         ca_pem: pki.ca_pem().to_owned(),
         registry: registry.clone(),
         lost: Some(lost.clone()),
+        shared,
     };
     let scheduling = client::in_process(api.in_process("system:kube-scheduler", &["system:authenticated"]));
     let mut scheduler_options = scheduler::Options::new(&identity, registry.clone());
     scheduler_options.lost = Some(lost);
+    // What there may be a hundred thousand of is held once.
+    scheduler_options.caches = Some(scheduler::Caches { pods, nodes, namespaces });
     vec![
         tokio::spawn(controllers::run(manager, options, stop.clone())),
         tokio::spawn(scheduler::run(scheduling, scheduler_options, stop.clone())),

@@ -56,8 +56,31 @@ pub(crate) struct Caches {
     pub cluster_roles: Cache<ClusterRole>,
 }
 
-impl Caches {
+/// The caches that others in this process can use, too: of what there is most.
+#[derive(Clone)]
+pub struct Shared {
+    pub pods: Cache<Pod>,
+    pub nodes: Cache<Node>,
+    pub namespaces: Cache<Namespace>,
+}
+
+impl Shared {
+    /// Starts them; whoever `client` is must be allowed to read all of it.
     pub fn start(client: &kube::Client) -> Self {
+        let on_node = |pod: &Pod| pods::node_name(pod).map(str::to_owned).into_iter().collect();
+        Self {
+            pods: Cache::builder(Api::all(client.clone()))
+                .index(BY_CONTROLLER, controller_uid)
+                .index(BY_NODE, on_node)
+                .start(),
+            nodes: Cache::start(Api::all(client.clone())),
+            namespaces: Cache::start(Api::all(client.clone())),
+        }
+    }
+}
+
+impl Caches {
+    pub fn start(client: &kube::Client, shared: Shared) -> Self {
         fn all<K>(client: &kube::Client) -> Cache<K>
         where
             K: Cacheable + kube::Resource<DynamicType = ()>,
@@ -70,14 +93,11 @@ impl Caches {
         {
             Cache::builder(Api::all(client.clone())).index(BY_CONTROLLER, controller_uid).start()
         }
-        let on_node = |pod: &Pod| pods::node_name(pod).map(str::to_owned).into_iter().collect();
+        let Shared { pods, nodes, namespaces } = shared;
         Self {
-            pods: Cache::builder(Api::all(client.clone()))
-                .index(BY_CONTROLLER, controller_uid)
-                .index(BY_NODE, on_node)
-                .start(),
-            nodes: all(client),
-            namespaces: all(client),
+            pods,
+            nodes,
+            namespaces,
             services: all(client),
             endpoints: all(client),
             slices: Cache::builder(Api::all(client.clone())).index(BY_SERVICE, service_of).start(),

@@ -40,6 +40,7 @@ mod testing;
 mod ttl;
 
 use caches::Caches;
+pub use caches::Shared;
 use client::{Elector, ElectorConfig, Leadership, Lost, QueueMetrics, Recorder, fenced, lead};
 use futures::future::BoxFuture;
 use node::heartbeats::Heartbeats;
@@ -60,6 +61,8 @@ pub struct Options {
     pub registry: prometheus::Registry,
     /// Tells which other server has died, so that its lease is not waited for.
     pub lost: Option<Lost>,
+    /// The caches that others use, too.
+    pub shared: Shared,
 }
 
 /// What a controller acts with during one term of leadership. Clones are cheap.
@@ -94,7 +97,7 @@ async fn work(client: kube::Client, options: Options, shutdown: CancellationToke
     config.registry = Some(options.registry.clone());
     config.lost.clone_from(&options.lost);
     let metrics = QueueMetrics::new(&options.registry);
-    let caches = Arc::new(Caches::start(&client));
+    let caches = Arc::new(Caches::start(&client, options.shared.clone()));
     let heartbeats = Heartbeats::start(&caches, shutdown.clone());
     let options = Arc::new(options);
     let elector = Elector::start(client.clone(), config, shutdown.clone());

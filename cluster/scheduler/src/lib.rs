@@ -27,13 +27,14 @@ mod spread;
 mod testing;
 mod waiting;
 
-use client::{Cache, Elector, ElectorConfig, Leadership, Lost, fenced, lead};
+use client::{Elector, ElectorConfig, Leadership, Lost, fenced, lead};
 use futures::future::BoxFuture;
-use kube::Api;
 use metrics::Metrics;
-use runner::{Caches, Runner};
+use runner::Runner;
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+
+pub use runner::Caches;
 
 /// How long a new leader waits for idle caches to confirm that they have seen everything its
 /// predecessor wrote. What was written arrives long before.
@@ -50,12 +51,15 @@ pub struct Options {
     pub registry: prometheus::Registry,
     /// Tells which other server has died, so that its lease is not waited for.
     pub lost: Option<Lost>,
+    /// What somebody else in this process keeps already; otherwise caches of our own are started.
+    pub caches: Option<Caches>,
 }
 
 impl Options {
     /// For the pods of the default scheduler.
     pub fn new(identity: &str, registry: prometheus::Registry) -> Self {
-        Self { identity: identity.into(), scheduler_name: "default-scheduler".into(), registry, lost: None }
+        let scheduler_name = "default-scheduler".into();
+        Self { identity: identity.into(), scheduler_name, registry, lost: None, caches: None }
     }
 }
 
@@ -71,11 +75,7 @@ async fn work(client: kube::Client, options: Options, shutdown: CancellationToke
     config.registry = Some(options.registry.clone());
     config.lost.clone_from(&options.lost);
     let metrics = Metrics::new(&options.registry);
-    let caches = Caches {
-        pods: Cache::start(Api::all(client.clone())),
-        nodes: Cache::start(Api::all(client.clone())),
-        namespaces: Cache::start(Api::all(client.clone())),
-    };
+    let caches = options.caches.clone().unwrap_or_else(|| Caches::start(&client));
     let options = Arc::new(options);
     let elector = Elector::start(client.clone(), config, shutdown.clone());
     lead(elector.leadership(), shutdown, |held, stop| {

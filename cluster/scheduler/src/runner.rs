@@ -26,12 +26,22 @@ const BINDING_LIMIT: Duration = Duration::from_secs(10);
 /// How many pods are decided before news of the cluster are looked at again.
 const BATCH: usize = 32;
 
-/// What the scheduler reads.
+/// What the scheduler reads: everything of these kinds.
 #[derive(Clone)]
-pub(crate) struct Caches {
+pub struct Caches {
     pub pods: Cache<Pod>,
     pub nodes: Cache<Node>,
     pub namespaces: Cache<Namespace>,
+}
+
+impl Caches {
+    pub(crate) fn start(client: &kube::Client) -> Self {
+        Self {
+            pods: Cache::start(Api::all(client.clone())),
+            nodes: Cache::start(Api::all(client.clone())),
+            namespaces: Cache::start(Api::all(client.clone())),
+        }
+    }
 }
 
 /// How carrying out a decision ended.

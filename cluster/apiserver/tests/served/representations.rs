@@ -172,6 +172,62 @@ async fn large_lists_in_protobuf_are_measured_and_streamed() {
     cluster.stop().await;
 }
 
+/// A list; rows of a table without their last cell, the age.
+fn ageless(bytes: &[u8]) -> Value {
+    let mut list: Value = serde_json::from_slice(bytes).unwrap();
+    for row in list["rows"].as_array_mut().into_iter().flatten() {
+        assert_eq!(row["cells"].as_array_mut().unwrap().drain(2..).count(), 1);
+    }
+    list
+}
+
+/// Tables and metadata of many objects are made row by row, and are what a small list would have been.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_tables_and_metadata_are_streamed() {
+    let cluster = Cluster::start().await;
+    let admin = cluster.admin();
+    let value = "x".repeat(100 << 10);
+    for n in 0..5 {
+        admin.post(MAPS, &config_map(&format!("m{n}"), &value)).await.expect(201);
+    }
+    for (form, rows, whole) in [
+        ("application/json;as=Table;g=meta.k8s.io;v=v1", "rows", "object"),
+        ("application/json;as=Table;g=meta.k8s.io;v=v1beta1", "rows", "object"),
+        ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", "items", ""),
+        ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1beta1", "items", ""),
+    ] {
+        let (parts, plain) = admin.bytes(Method::GET, MAPS, &[("accept", form)], Bytes::new()).await;
+        assert_eq!((parts.status, parts.headers.get("content-encoding")), (StatusCode::OK, None));
+        let list = ageless(&plain);
+        let version = format!("meta.k8s.io/{}", form.rsplit('=').next().unwrap());
+        assert_eq!(list["apiVersion"], version.as_str());
+        let headers = [("accept", form), ("accept-encoding", "gzip")];
+        let (parts, packed) = admin.bytes(Method::GET, MAPS, &headers, Bytes::new()).await;
+        assert_eq!(parts.headers["content-encoding"], "gzip");
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+        assert_eq!(ageless(&unpacked), list);
+        // One by one they are too small to be streamed.
+        for n in 0..5 {
+            let name = format!("{MAPS}?fieldSelector=metadata.name=m{n}");
+            let (_, one) = admin.bytes(Method::GET, &name, &[("accept", form)], Bytes::new()).await;
+            let one = ageless(&one);
+            assert_eq!(one[rows][0], list[rows][n]);
+            let object = if whole.is_empty() { &list[rows][n] } else { &list[rows][n][whole] };
+            assert_eq!(
+                (&object["apiVersion"], &object["kind"]),
+                (&json!(version), &json!("PartialObjectMetadata"))
+            );
+            assert_eq!(one["columnDefinitions"], list["columnDefinitions"]);
+        }
+    }
+    let two = admin.delete(&format!("{MAPS}?limit=2")).await.expect(200);
+    assert_eq!(two["items"].as_array().unwrap().len(), 2);
+    let left = admin.get(MAPS).await.expect(200);
+    assert_eq!(left["items"][0]["metadata"]["name"], "m2");
+    cluster.stop().await;
+}
+
 const WIDGETS: &str = "/apis/example.com/v1/namespaces/default/widgets";
 
 async fn define_widgets(admin: &Client) {

@@ -40,6 +40,10 @@ pub enum Sabotage {
     TornTailKept,
     /// What was written but not synced before a restart is not synced at the start.
     StartNotSynced,
+    /// A file of the log that is used again keeps its old bytes.
+    SpareNotZeroed,
+    /// The old name of such a file is not gone for good before its bytes are.
+    SpareNameNotSynced,
     /// Checksums of the log are not compared.
     ChecksumIgnored,
     /// Checksums of snapshots are not compared.
@@ -77,6 +81,8 @@ pub const SABOTAGES: &[(&str, Sabotage)] = &[
     ("minority-membership", Sabotage::MinorityMembership),
     ("torn-tail-kept", Sabotage::TornTailKept),
     ("start-not-synced", Sabotage::StartNotSynced),
+    ("spare-not-zeroed", Sabotage::SpareNotZeroed),
+    ("spare-name-not-synced", Sabotage::SpareNameNotSynced),
     ("checksum-ignored", Sabotage::ChecksumIgnored),
     ("snapshot-unchecked", Sabotage::SnapshotUnchecked),
     ("watch-out-of-order", Sabotage::WatchOutOfOrder),

@@ -1,7 +1,8 @@
 //! The log on disk: append-only segments of checksummed records.
 //!
 //! `record.rs` is the format, `recover.rs` reads a folder at start, `writer.rs` is the one thread
-//! that writes and syncs, here is the index of entries in memory and openraft's log storage.
+//! that writes and syncs, `spares.rs` makes old files ready to be used again, here is the index of
+//! entries in memory and openraft's log storage.
 //!
 //! Invariants:
 //! - An appended entry can be read when `append` returns, and its callback comes after its fsync.
@@ -13,6 +14,7 @@
 mod offline;
 mod record;
 mod recover;
+mod spares;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -52,7 +54,7 @@ pub(crate) struct WalConfig {
     pub dir: PathBuf,
     pub member: MemberId,
     pub segment_bytes: u64,
-    /// Entries kept in memory; older ones are read from the disk when somebody needs them.
+    /// Entries kept in memory; older ones are read from the disk.
     pub cache_bytes: usize,
     /// Written bytes after which [`Wal::long`] returns.
     pub long_bytes: u64,
@@ -105,7 +107,7 @@ struct Segment {
     /// Once the writer has made it.
     file: Option<Arc<dyn DiskFile>>,
     len: u64,
-    /// Highest entry that was ever in it.
+    /// Highest entry ever in it.
     last_index: Option<u64>,
 }
 
@@ -123,7 +125,7 @@ impl Wal {
         self.writer.fault()
     }
 
-    /// Returns when the log has become so much longer that a snapshot is due.
+    /// Returns when the log is so much longer that a snapshot is due.
     pub(crate) async fn long(&self) {
         self.long.notified().await;
     }
@@ -270,8 +272,7 @@ impl Index {
     }
 
     fn append(&mut self, entries: impl Iterator<Item = Entry>, done: Done) -> Result<Vec<Job>, io::Error> {
-        let mut jobs = Vec::new();
-        let mut bytes = Vec::new();
+        let (mut jobs, mut bytes) = (Vec::new(), Vec::new());
         let mut from = self.note_committed(&mut bytes, &mut jobs);
         for entry in entries {
             if self.last_id().is_some() && entry.log_id.index != self.next_index() {
@@ -337,16 +338,16 @@ impl Index {
         }
     }
 
-    /// Segments that hold nothing any more, oldest first.
-    fn unneeded(&mut self) -> Vec<u64> {
+    /// Segments that hold nothing any more, oldest first, and whether nobody reads them at this moment.
+    fn unneeded(&mut self) -> Vec<(u64, bool)> {
         let purged = self.purged.map(|id| id.index);
         let mut unneeded = Vec::new();
         while let Some((&number, segment)) = self.segments.first_key_value() {
             if number == self.current || segment.last_index > purged {
                 break;
             }
+            unneeded.push((number, segment.file.as_ref().is_none_or(|file| Arc::strong_count(file) == 1)));
             self.segments.remove(&number);
-            unneeded.push(number);
         }
         unneeded
     }
@@ -480,8 +481,7 @@ impl RaftLogStorage<Types> for Wal {
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
-        let mut index = self.index.lock();
-        let mut jobs = Vec::new();
+        let (mut index, mut jobs) = (self.index.lock(), Vec::new());
         index.truncate_after(last_log_id);
         index.record(&Record::Truncate(last_log_id), false, Done::Nobody, &mut jobs);
         self.writer.submit(jobs);
@@ -489,8 +489,7 @@ impl RaftLogStorage<Types> for Wal {
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
-        let mut index = self.index.lock();
-        let mut jobs = Vec::new();
+        let (mut index, mut jobs) = (self.index.lock(), Vec::new());
         index.purge(log_id);
         index.record(&Record::Purge(log_id), true, Done::Nobody, &mut jobs);
         jobs.push(Job::Remove { segments: index.unneeded() });

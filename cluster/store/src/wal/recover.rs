@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::record::{self, Found, Record};
 use super::writer::segment_path;
-use super::{Index, Segment, Slot, WalConfig};
+use super::{Index, Segment, Slot, WalConfig, spares};
 use crate::disk::DiskFile;
 use crate::error::OpenError;
 use crate::raft::LogId;
@@ -24,6 +24,9 @@ pub(super) fn recover(config: WalConfig, applied: Option<LogId>) -> Result<Index
     for name in disk.list(&dir).map_err(io_error("list", &dir))? {
         if let Some(number) = name.strip_suffix(".wal").and_then(|n| n.parse::<u64>().ok()) {
             numbers.push(number);
+        } else if spares::is_spare(&name) {
+            let path = dir.join(name);
+            disk.remove(&path).map_err(io_error("remove", &path))?;
         }
     }
     numbers.sort_unstable();

@@ -11,6 +11,7 @@ use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::spares::Spares;
 use super::{Index, WalConfig};
 use crate::disk::DiskFile;
 use crate::error::OpenError;
@@ -33,8 +34,8 @@ pub(super) enum Job {
     Write { segment: u64, at: u64, bytes: Vec<u8>, sync: bool, done: Done },
     /// The next segment, with its first record.
     Create { segment: u64, header: Vec<u8> },
-    /// Segments that nobody needs.
-    Remove { segments: Vec<u64> },
+    /// Segments that nobody needs, and whether nobody reads them, either.
+    Remove { segments: Vec<(u64, bool)> },
     /// The end.
     Close,
 }
@@ -83,7 +84,9 @@ impl Writer {
         };
         let work = config.work.clone();
         let (failed, synced) = (None, (0, 0));
-        let thread = Thread { index, config, current, file, fault, failed, synced, end: 0, prepared: 0 };
+        let spares = Spares::new(config.clone());
+        let thread =
+            Thread { index, config, current, file, fault, failed, synced, end: 0, prepared: 0, spares };
         let thread = match work {
             Work::Paced(pace) => {
                 drop(tokio::spawn(thread.run_paced(queue, pace)));
@@ -144,6 +147,7 @@ struct Thread {
     /// End of what was written to the file, and of the zeros after it.
     end: u64,
     prepared: u64,
+    spares: Spares,
 }
 
 /// Jobs that share a sync.
@@ -153,7 +157,7 @@ struct Group {
     sync: bool,
     end: (u64, u64),
     bytes: usize,
-    remove: Vec<u64>,
+    remove: Vec<(u64, bool)>,
     close: bool,
 }
 
@@ -228,16 +232,7 @@ impl Thread {
             Job::Create { segment, header } => {
                 self.cut_prepared()?;
                 self.file.sync()?;
-                let path = segment_path(&self.config.dir, segment);
-                let file = self.config.room.make(|| {
-                    let file = self.config.disk.open(&path)?;
-                    file.truncate(0)?;
-                    file.write_at(&header, 0)?;
-                    Ok(file)
-                })?;
-                // At start, a segment without a whole first record must hold nothing else.
-                file.sync()?;
-                self.config.disk.sync_dir(&self.config.dir)?;
+                let file = self.create(segment, &header)?;
                 self.file = file.clone();
                 self.current = segment;
                 self.end = header.len() as u64;
@@ -252,6 +247,32 @@ impl Thread {
                 Ok(())
             }
         }
+    }
+
+    /// The file of the next segment, with its first record.
+    fn create(&mut self, segment: u64, header: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+        let WalConfig { disk, dir, room, .. } = &self.config;
+        let path = segment_path(dir, segment);
+        let file = if let Some(spare) = self.spares.take() {
+            let file = disk.open(&spare)?;
+            file.write_at(header, 0)?;
+            file.sync()?;
+            disk.rename(&spare, &path)?;
+            self.prepared = self.config.segment_bytes;
+            disk.open(&path)?
+        } else {
+            let made = room.make(|| {
+                let file = disk.open(&path)?;
+                file.truncate(0)?;
+                file.write_at(header, 0)?;
+                Ok(file)
+            })?;
+            // At start, a segment without a whole first record must hold nothing else.
+            made.sync()?;
+            made
+        };
+        disk.sync_dir(dir)?;
+        Ok(file)
     }
 
     fn again(&self) -> io::Result<()> {
@@ -295,7 +316,10 @@ impl Thread {
         for done in group.waiting.drain(..) {
             done.tell(Ok(()));
         }
-        for segment in group.remove.drain(..) {
+        for (segment, unread) in group.remove.drain(..) {
+            if unread && self.spares.keep(segment)? {
+                continue;
+            }
             let path = segment_path(&self.config.dir, segment);
             match self.config.disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -304,7 +328,7 @@ impl Thread {
         }
         let mut index = self.index.lock();
         index.evict(self.synced);
-        self.config.metrics.log_bytes.set(index.bytes_on_disk() as i64);
+        self.config.metrics.log_bytes.set((index.bytes_on_disk() + self.spares.bytes()) as i64);
         drop(index);
         if group.sync && !group.close { self.prepare(group.bytes) } else { Ok(()) }
     }

@@ -27,10 +27,12 @@ pub struct Health {
     pub errors: u64,
     /// No room is left.
     pub full: bool,
+    /// Reads of the log and of snapshots that turn a bit, per mille.
+    pub flips: u64,
 }
 
 impl Health {
-    pub const GOOD: Health = Health { sync_ms: (0, 1), errors: 0, full: false };
+    pub const GOOD: Health = Health { sync_ms: (0, 1), errors: 0, full: false, flips: 0 };
 }
 
 /// The disk of one member.
@@ -243,6 +245,16 @@ impl Mount {
         Ok(())
     }
 
+    /// Turns a bit of what was read, now and then.
+    fn flip(&self, buffer: &mut [u8]) {
+        let mut inner = self.platter.inner.lock();
+        let chance = inner.health.flips;
+        if chance > 0 && !buffer.is_empty() && inner.dice.per_mille(chance) {
+            let at = inner.dice.below(buffer.len() as u64) as usize;
+            buffer[at] ^= 1 << inner.dice.below(8);
+        }
+    }
+
     fn fails(&self) -> bool {
         let mut inner = self.platter.inner.lock();
         let chance = inner.health.errors;
@@ -281,7 +293,9 @@ impl Disk for Mount {
         };
         let mount =
             Mount { platter: self.platter.clone(), world: self.world.clone(), process: self.process.clone() };
-        Ok(Arc::new(OpenFile { mount, file }))
+        let folder = path.parent().and_then(Path::file_name);
+        let flips = folder.is_some_and(|folder| folder == "wal" || folder == "snapshots");
+        Ok(Arc::new(OpenFile { mount, file, flips }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -330,6 +344,8 @@ impl Disk for Mount {
 struct OpenFile {
     mount: Mount,
     file: Arc<Mutex<Bytes>>,
+    /// Bad reads turn its bits: every byte of it is checked.
+    flips: bool,
 }
 
 impl DiskFile for OpenFile {
@@ -343,6 +359,10 @@ impl DiskFile for OpenFile {
         let from = position as usize;
         let bytes = file.now.get(from..from + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
+        drop(file);
+        if self.flips {
+            self.mount.flip(buffer);
+        }
         Ok(())
     }
 

@@ -32,9 +32,10 @@ enum Act {
     Shrink,
     ShrinkCutOff,
     BitFlip,
+    BadReads,
 }
 
-const ACTS: [Act; 18] = [
+const ACTS: [Act; 19] = [
     Act::Kill,
     Act::PowerCut,
     Act::PowerCutAll,
@@ -53,6 +54,7 @@ const ACTS: [Act; 18] = [
     Act::Shrink,
     Act::ShrinkCutOff,
     Act::BitFlip,
+    Act::BadReads,
 ];
 
 /// Members, out ones included, that a run may have.
@@ -155,6 +157,7 @@ impl Nemesis {
             Act::Shrink => self.shrink().await,
             Act::ShrinkCutOff => self.shrink_cut_off().await,
             Act::BitFlip => self.flip().await,
+            Act::BadReads => self.bad_reads().await,
         }
     }
 
@@ -323,6 +326,25 @@ impl Nemesis {
             self.world.fault(format!("a bit turned on member {id}: {place}"));
             self.flipped.push(id);
         }
+    }
+
+    /// What a member reads has a bit turned now and then, while it runs; somebody needs what it reads.
+    async fn bad_reads(&mut self) {
+        if !self.flipped.is_empty() {
+            return;
+        }
+        let id = self.victim();
+        let Some(platter) = self.cluster.platter(id) else { return };
+        self.flipped.push(id);
+        platter.set_health(Health { flips: self.dice.between(20, 600), ..Health::GOOD });
+        match self.dice.below(3) {
+            0 => self.grow().await,
+            1 => self.crash(Crash::Kill).await,
+            _ => {}
+        }
+        self.pick_up().await;
+        self.wait((500, 6_000)).await;
+        platter.set_health(Health::GOOD);
     }
 
     /// Starts a member; what is damaged is replaced.

@@ -37,7 +37,9 @@
 //! - **Peers** speak one version of the wire protocol, which stands in the first frame between two of
 //!   them: a member of another version is refused, and both log the two numbers.
 //! - **Leadership**: a leader that a quorum can not ask and hear, in both directions, is replaced after
-//!   the least election time and leads nobody after the longest. Reads never rest on a lease.
+//!   the least election time and leads nobody after the longest. Where answers come late, or a silent
+//!   leader was just replaced, it gets more time, up to ten heartbeats; time in which a member was not
+//!   scheduled itself does not count. Reads never rest on a lease.
 //! - **Snapshots** ([`Store::snapshot`], [`offline`]): everything at one revision, as a stream that
 //!   blocks nobody. A cluster founded from one goes on at a revision that nobody has seen.
 //! - **Limits** ([`Limits`]): each is refused by name. At the size limit writes that grow the store

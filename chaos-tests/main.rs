@@ -206,7 +206,9 @@ fn live(args: LiveArgs) -> Result<bool, String> {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(|e| e.to_string())?;
     let seed = args.seed.unwrap_or(now.as_secs());
-    run::run(&run::Options { seconds: args.seconds, fault: args.fault, seed, program, history: args.history })
+    let (seconds, faults, history) = (args.seconds, args.fault.into_iter().collect(), args.history);
+    let options = run::Options { seconds, faults, seed, program, disks: true, history };
+    run::run(&options).map(|verdict| verdict.violations.is_empty())
 }
 
 fn check(path: &PathBuf) -> Result<bool, String> {

@@ -29,17 +29,19 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes the disks and starts the servers.
+    /// Makes the disks, when they are wanted, and starts the servers.
     ///
     /// # Errors
     /// What could not be done, with the output of the command that failed.
-    pub fn start(program: &Path, folder: &Path) -> Result<Cluster, String> {
+    pub fn start(program: &Path, folder: &Path, disks: bool) -> Result<Cluster, String> {
         let port =
             TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map_err(|e| e.to_string())?;
         let (program, folder) = (program.to_owned(), folder.to_owned());
         let mut cluster = Cluster { program, folder, port: port.port(), id: String::new() };
-        for server in 1..=SERVERS {
-            cluster.make_disk(server)?;
+        if disks {
+            for server in 1..=SERVERS {
+                cluster.make_disk(server)?;
+            }
         }
         cluster.up()?;
         let known = std::fs::read(cluster.data().join("cluster.json")).map_err(|e| e.to_string())?;

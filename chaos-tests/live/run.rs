@@ -14,7 +14,7 @@ use super::stop::Stop;
 use super::summary::{BEGINS, Summary};
 use super::workload::{self, Door, Shared};
 use crate::history::{self, Record, What};
-use crate::invariants;
+use crate::invariants::{self, Violation};
 use crate::sim::dice::Dice;
 
 /// How long a healed cluster may take until every server answers.
@@ -27,23 +27,32 @@ const MOST_FAULTS: usize = 10_000;
 /// What to do.
 pub struct Options {
     pub seconds: u64,
-    pub fault: Option<Fault>,
+    /// Those wanted; all of them when none is named.
+    pub faults: Vec<Fault>,
     pub seed: u64,
     pub program: PathBuf,
+    /// Each server's data is on a file system of its own: the faults of disks need it.
+    pub disks: bool,
     /// Where the history is written; when none is given, it is kept only after a violation.
     pub history: Option<PathBuf>,
 }
 
-/// Runs; true without a violation.
+/// What came out.
+pub struct Verdict {
+    pub summary: Summary,
+    pub violations: Vec<Violation>,
+}
+
+/// Runs, and prints what happened.
 ///
 /// # Errors
 /// The run could not be made.
-pub fn run(options: &Options) -> Result<bool, String> {
+pub fn run(options: &Options) -> Result<Verdict, String> {
     let seed = options.seed;
     println!("seed {seed}");
     let stop = Stop::on_signals().map_err(|e| e.to_string())?;
     let folder = std::env::temp_dir().join(format!("trireme-chaos-{}", std::process::id()));
-    let cluster = Cluster::start(&options.program, &folder)?;
+    let cluster = Cluster::start(&options.program, &folder, options.disks)?;
     let shared = Arc::new(Shared::default());
     let done = disturb(options, &cluster, &shared, &stop);
     if let Err(error) = &done {
@@ -73,7 +82,7 @@ pub fn run(options: &Options) -> Result<bool, String> {
         "seed {seed}, {summary}, {not_judged} groups of keys not judged, {} violations",
         violations.len()
     );
-    Ok(violations.is_empty())
+    Ok(Verdict { summary, violations })
 }
 
 fn save(records: &[Record], path: &Path) -> Result<(), String> {
@@ -103,7 +112,7 @@ fn faults(
     stop: &Stop,
 ) -> Result<(), String> {
     let end = Instant::now() + Duration::from_secs(options.seconds);
-    let mut plan = Plan::new(options.seed, options.fault, SERVERS);
+    let mut plan = Plan::new(options.seed, &options.faults, SERVERS);
     let mut dice = Dice::new(options.seed, "live stutter");
     stop.wait(CALM);
     for _ in 0..MOST_FAULTS {
@@ -111,7 +120,7 @@ fn faults(
             break;
         }
         let Step { fault, victim, hold_ms } = plan.next_step();
-        let leader = door.ask(workload::leader)?.ok_or("no server knows a leader")?;
+        let leader = leader(door, stop)?;
         let victim = match victim {
             Victim::Leader => leader,
             Victim::Server(server) => server,
@@ -130,6 +139,18 @@ fn faults(
         stop.wait(CALM);
     }
     Ok(())
+}
+
+/// Who leads; waits for it while an election is under way.
+fn leader(door: &Door, stop: &Stop) -> Result<u64, String> {
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        match door.ask(workload::leader)? {
+            Some(leader) => return Ok(leader),
+            None if Instant::now() > deadline => return Err("no server knows a leader".to_owned()),
+            None => stop.wait(Duration::from_millis(100)),
+        }
+    }
 }
 
 /// Waits until every server answers confirmed reads.

@@ -47,7 +47,7 @@ impl Summary {
             }
         }
         let ended: u64 = summary.outcomes.values().sum();
-        *summary.outcomes.entry("unknown").or_default() += summary.operations - ended;
+        *summary.outcomes.entry("unknown").or_default() += summary.operations.saturating_sub(ended);
         summary
     }
 

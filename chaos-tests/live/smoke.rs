@@ -2,6 +2,10 @@
 //! clients work. Only what must never happen is judged, not how fast anything is: the machine may be
 //! slow. Needs root.
 
+#[path = "../debian.rs"]
+#[allow(dead_code, reason = "one program is enough here")]
+mod debian;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -31,6 +35,8 @@ fn program() -> PathBuf {
 
 #[test]
 fn killed_and_cut_off_servers_break_no_promise() {
+    // It parts the servers.
+    debian::installed("ip", "iproute2");
     let options = Options {
         seconds: SECONDS,
         faults: vec![Fault::Kill, Fault::Partition],
